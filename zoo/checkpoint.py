@@ -1,0 +1,114 @@
+"""Checkpoint files that are whole or not there, carry a SHA-256, and never run code when read.
+
+A file is torch's own zip archive; the SHA-256 of everything before it stands in the archive's comment, so one file
+holds both and any torch reads it. Writing goes to a temporary file beside the target, is synced, and then renamed:
+a kill or a full disk leaves the previous file as it was.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.errors import CheckpointError, OutputError
+from zoo.registry import build
+
+MARK = b"zoo-sha256="
+COMMENT = len(MARK) + 64  # bytes of the archive's comment
+URL_SECONDS = 20  # patience with a server that says nothing
+
+
+def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
+    """Write `content` (tensors and plain values) to `path`, whole or not at all. Raises OutputError."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    archive = buffer.getbuffer()[:-2]  # without the length of the comment, which stands last and is 0
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    write_whole(path, archive, COMMENT.to_bytes(2, "little") + MARK + digest)
+
+
+def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
+    """Write a file beside its final place, sync it, rename it. Raises OutputError and leaves the previous file."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            for piece in parts:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_checkpoint(source: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint file or URL, on the CPU. Raises CheckpointError; never executes what it reads."""
+    text = str(source)
+    raw = download(text) if text.startswith(("http://", "https://")) else read_file(Path(text))
+    archive, tail = raw[: -COMMENT - 2], raw[-COMMENT:]
+    if len(raw) < COMMENT + 2 or not tail.startswith(MARK):
+        raise CheckpointError(f"{text} is not a checkpoint of the zoo, or is cut short ({len(raw):,} bytes)")
+    if hashlib.sha256(archive).hexdigest().encode() != tail[len(MARK) :]:
+        raise CheckpointError(f"{text} is damaged: its SHA-256 is not the one it was written with")
+    try:
+        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{text} holds something other than tensors and plain values; not loaded") from error
+    if not isinstance(content, dict) or "zoo" not in content:
+        raise CheckpointError(f"{text} does not say which network it holds; not a checkpoint of the zoo")
+    return content
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file. Raises CheckpointError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+
+
+def download(url: str) -> bytes:
+    """The bytes at an address. Raises CheckpointError."""
+    try:
+        with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
+            return answer.read()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot fetch checkpoint {url}: {error}") from error
+
+
+def load_network(source: str | Path) -> nn.Module:
+    """The network of a run directory, checkpoint file or URL, in eval mode. Raises CheckpointError, ConfigError."""
+    if Path(str(source)).is_dir():
+        source = Path(source) / "checkpoints" / "best.ckpt"
+    content = read_checkpoint(source)
+    about = content["zoo"]
+    network = build("model", about["model"], about["arguments"])
+    load_weights(network, content, source)
+    network.card = about
+    return network.eval()
+
+
+def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path) -> None:
+    """Put the weights of a checkpoint into `network`. Raises CheckpointError naming the first that does not fit."""
+    weights = {name.removeprefix("network."): value for name, value in content["state_dict"].items()}
+    own = network.state_dict()
+    for name in [*own, *weights]:
+        ours = tuple(own[name].shape) if name in own else "nothing of that name"
+        theirs = tuple(weights[name].shape) if name in weights else "nothing of that name"
+        if ours != theirs:
+            about = content["zoo"]
+            raise CheckpointError(
+                f"{source} does not fit: it has {theirs} for {name!r}, the network {ours}; "
+                f"it holds model={about['model']} with {about['arguments']}"
+            )
+    network.load_state_dict(weights)

@@ -1,0 +1,206 @@
+"""From the command line to plain Python values: compose, check, and say in one line what is wrong.
+
+Hydra composes `configs/train.yaml`, an experiment and the overrides against the schemas below and those of the
+registry. What leaves this file is a `Settings` of plain values: no Hydra or OmegaConf object goes further.
+"""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from zoo.errors import ConfigError
+from zoo.registry import load_all
+
+GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
+
+
+@dataclass
+class TrainerConfig:
+    """How long, on what, and which epoch counts."""
+
+    accelerator: str = "auto"  # auto | cpu | gpu | mps
+    devices: int = 1
+    precision: str = "32-true"  # one of PRECISIONS
+    threads: int | None = None  # of torch on the CPU; None: as many as torch takes by itself
+    max_epochs: int = 10
+    max_steps: int | None = None  # stop earlier, in mid-epoch if need be
+    gradient_clip_norm: float | None = None
+    val_every_n_epochs: int = 1
+    select: str = "last"  # last | best: the epoch whose weights are tested and kept as best.ckpt
+    monitor: str = "val/loss"  # what `select: best` and early stopping look at; accuracies are maximised
+    early_stopping_patience: int | None = None  # validations without improvement before the run stops
+    checkpoint_every_n_steps: int | None = None  # beside the one after each validation
+    progress: bool = True
+
+
+@dataclass
+class LoggerConfig:
+    """Beside metrics.csv, which every run writes."""
+
+    name: str = MISSING  # csv | tensorboard | wandb | mlflow
+    project: str = "lecture-zoo"
+
+
+@dataclass
+class Config:
+    """The primary schema: what `configs/train.yaml` may hold."""
+
+    model: Any = MISSING
+    data: Any = MISSING
+    optimizer: Any = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    seed: int = 0
+    run_dir: str | None = None  # None: runs/<experiment>/<date_time>
+    ckpt_path: str | None = None  # continue everything: a path, or `last`
+    pretrained: str | None = None  # start from the weights of this checkpoint
+    figures: bool = True
+    expect: dict[str, list[float]] = field(default_factory=dict)  # metric: [lowest, highest] promised
+
+
+@dataclass
+class Settings:
+    """A composed and checked configuration in plain values."""
+
+    experiment: str
+    names: dict[str, str]  # of the model, the data and the optimizer
+    model: dict[str, Any]
+    data: dict[str, Any]
+    optimizer: dict[str, Any]
+    trainer: TrainerConfig
+    logger: LoggerConfig
+    seed: int
+    run_dir: str | None
+    ckpt_path: str | None
+    pretrained: str | None
+    figures: bool
+    expect: dict[str, list[float]]
+    overrides: list[str]
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def compose_settings(overrides: list[str]) -> Settings:
+    """The settings that the overrides give. Raises ConfigError, one line, for whatever does not fit."""
+    load_all()
+    chosen = {text.split("=", 1)[0] for text in overrides}
+    if chosen & {"model", "data"} and "experiment" not in chosen:
+        overrides = ["experiment=null", *overrides]  # the default experiment is about another pair
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("zoo.configs", version_base="1.3"):
+            config = compose("train", overrides, return_hydra_config=True)
+            choices = dict(config.hydra.runtime.choices)
+            OmegaConf.set_struct(config, False)
+            del config.hydra
+            values = OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, KeyError, AssertionError) as error:
+        # Hydra raises bare errors of several kinds for malformed override lists.
+        raise ConfigError(explain(error)) from error
+    names = {group: choices[group] for group in ("model", "data", "optimizer")}
+    settings = Settings(
+        experiment=choices.get("experiment") or f"{names['data']}_{names['model']}",
+        names=names,
+        trainer=TrainerConfig(**values.pop("trainer")),
+        logger=LoggerConfig(**values.pop("logger")),
+        overrides=[text for text in overrides if text != "experiment=null"],
+        **values,
+    )
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Ranges of what is not checked by the part itself. Raises ConfigError naming the key."""
+    trainer = settings.trainer
+
+    def require(holds: bool, key: str, rule: str, value: object) -> None:
+        if not holds:
+            raise ConfigError(f"{key} must be {rule}, got {value}")
+
+    def one_of(key: str, choices: tuple[str, ...], value: str) -> None:
+        require(value in choices, key, f"one of {', '.join(choices)}", repr(value) + nearest(value, choices))
+
+    one_of("trainer.accelerator", ("auto", "cpu", "gpu", "mps"), trainer.accelerator)
+    one_of("trainer.precision", PRECISIONS, trainer.precision)
+    one_of("trainer.select", ("last", "best"), trainer.select)
+    one_of("logger.name", ("csv", "tensorboard", "wandb", "mlflow"), settings.logger.name)
+    for key, least in (("devices", 1), ("max_epochs", 1), ("val_every_n_epochs", 1)):
+        require(getattr(trainer, key) >= least, f"trainer.{key}", f">= {least}", getattr(trainer, key))
+    for key in ("threads", "max_steps", "early_stopping_patience", "checkpoint_every_n_steps"):
+        value = getattr(trainer, key)
+        require(value is None or value >= 1, f"trainer.{key}", ">= 1 or null", value)
+    clip = trainer.gradient_clip_norm
+    require(clip is None or 0 < clip < math.inf, "trainer.gradient_clip_norm", "> 0 or null", clip)
+    require(0 <= settings.seed < 2**32, "seed", "in 0 .. 2^32 - 1", settings.seed)
+    for name, band in settings.expect.items():
+        require(len(band) == 2 and band[0] <= band[1], f"expect.{name}", "[lowest, highest]", band)
+
+
+def nearest(word: str, valid: Any) -> str:
+    """` (did you mean ...?)`, or nothing where no valid word is close."""
+    close = difflib.get_close_matches(str(word), [str(v) for v in valid], n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def explain(error: BaseException) -> str:
+    """One line out of Hydra's or OmegaConf's error: what was wrong, where, what is valid."""
+    chain = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for link in chain:
+        if isinstance(link, MissingConfigException) and link.options is not None:
+            group, _, name = str(link.missing_cfg_file).rpartition("/")
+            options = sorted(link.options)
+            return f"unknown {group} {name!r}{nearest(name, options)}; valid: {', '.join(options)}"
+    for link in chain:
+        if isinstance(link, OmegaConfBaseException) and link.full_key:
+            parent, key = link.parent_node, str(link.key)
+            where = link.full_key
+            if "not in" in str(link.msg) and parent is not None:
+                valid = sorted(str(k) for k in parent.keys()) if hasattr(parent, "keys") else []
+                valid = [k for k in valid if k != "hydra"]
+                return f"unknown key {where!r}{nearest(key, valid)}; valid: {', '.join(valid)}"
+            return f"{where}: {first_line(link.msg or link)}"
+    return first_line(error)
+
+
+def first_line(error: object) -> str:
+    """The first line that says something, of a text of several."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def expand(overrides: list[str]) -> list[list[str]]:
+    """Every combination of the values that a sweep lists (`seed=1,2,3 optimizer=sgd,adam`), in the order given."""
+    import itertools
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise ConfigError(explain(error)) from error
+    lists = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] if o.is_sweep_override()
+        else [text]
+        for o, text in zip(parsed, overrides, strict=True)
+    ]
+    return [list(job) for job in itertools.product(*lists)]
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """What config.yaml holds: nested plain values."""
+    return dataclasses.asdict(settings)

@@ -1,0 +1,48 @@
+"""Errors of a user's making: one line each, and the exit code that goes with it.
+
+0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 numbers, 6 disk or output, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+
+class ZooError(Exception):
+    """A mistake that the user can mend; its text is one line: what was wrong, where, what is valid."""
+
+    exit_code = 1
+
+
+class ConfigError(ZooError):
+    """A misspelt key, an unknown name, a value out of range, or parts that do not fit together."""
+
+    exit_code = 2
+
+
+class DataError(ZooError):
+    """Data that is missing, damaged or not what it says it is."""
+
+    exit_code = 3
+
+
+class CheckpointError(ZooError):
+    """A checkpoint that is missing, damaged, foreign, or of another network."""
+
+    exit_code = 4
+
+
+class NumericError(ZooError):
+    """A loss, weight or gradient that is no longer a finite number."""
+
+    exit_code = 5
+
+
+class OutputError(ZooError):
+    """A run directory that cannot be written, or a disk that is full."""
+
+    exit_code = 6
+
+
+class Stopped(ZooError):
+    """The run was asked to stop by a signal; the text says where it can be continued from."""
+
+    def __init__(self, signum: int, text: str):
+        super().__init__(text)
+        self.exit_code = 128 + signum
