@@ -1,36 +1,37 @@
-"""What keeps a run dependable: its checkpoints, its guard against signals and bad numbers, its progress and metrics."""
+"""What keeps a run dependable: whole checkpoints, a guard against signals and bad numbers, and a sign of life."""
 
-import csv
 import math
 import os
 import signal
 import sys
 import time
-from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.loggers.logger import Logger
 
-from zoo.checkpoint import read_checkpoint, write_checkpoint, write_whole
+from zoo.checkpoint import read_checkpoint, write_checkpoint
 from zoo.errors import NumericError, Stopped
+
+if TYPE_CHECKING:
+    from zoo.loggers import MetricsCSV
 
 
 class SafeCheckpointIO(CheckpointIO):
     """Lightning's checkpoints through our files: whole or absent, checked on loading, nothing executed."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Refuse to keep a number that is none, then write."""
-        for name, tensor in checkpoint["state_dict"].items():
+        """Write. Raises NumericError, and keeps the file before, if a weight or a moment is no finite number."""
+        for where, tensor in tensors(checkpoint):
             if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise NumericError(f"weight {name!r} is no longer finite; nothing was saved over the last checkpoint")
+                raise NumericError(f"{where} is no longer finite; {path} was not written and stays as it was")
         write_checkpoint(checkpoint, path)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """Read and check, always without unpickling code."""
+        """Read and check; code is never unpickled, whatever the caller says."""
         return read_checkpoint(path)
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -38,64 +39,85 @@ class SafeCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-class Checkpoints(pl.Callback):
-    """`last.ckpt` after each validation (and every n steps), `best.ckpt` for the epoch that counts."""
+def tensors(value: Any, where: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor in nested dicts and lists, with the keys that lead to it."""
+    if isinstance(value, torch.Tensor):
+        yield where, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from tensors(item, f"{where}.{key}" if where else str(key))
 
-    def __init__(self, folder: Path, select: str, monitor: str, every_n_steps: int | None):
-        self.folder, self.select, self.monitor, self.every = folder, select, monitor, every_n_steps
-        self.sign = -1.0 if monitor.endswith("acc") else 1.0
-        self.best = math.inf
-        self.best_epoch = -1
+
+class Checkpoints(pl.Callback):
+    """`last.ckpt` after each validation (and every n steps), `best.ckpt` for the epoch whose weights count.
+
+    Never after an epoch's last batch and before its validation: what is saved there could not be continued alike.
+    """
+
+    def __init__(
+        self, last: Path, best: Path, select: str, monitor: str, every_n_steps: int | None, metrics: "MetricsCSV"
+    ):
+        self.last, self.best, self.select, self.monitor = last, best, select, monitor
+        self.every_n_steps, self.metrics = every_n_steps, metrics
+        self.best_value = math.inf if not monitor.endswith("acc") else -math.inf
         self.saved_step = -1
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Every n steps, but not after an epoch's last batch: its validation is still to come."""
-        if self.every and trainer.global_step % self.every == 0 and batch_idx + 1 < trainer.num_training_batches:
-            self.save_last(trainer)
+        """Every n steps."""
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+            if batch_idx + 1 < trainer.num_training_batches:
+                self.save_last(trainer, module)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """After an epoch that was validated."""
-        if (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch:
-            return
-        if self.select == "best":
-            value = self.sign * float(trainer.callback_metrics[self.monitor])
-            if value < self.best:
-                self.best, self.best_epoch = value, trainer.current_epoch
-                trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
-        self.save_last(trainer)
+        if (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0:
+            if self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
+                trainer.save_checkpoint(self.best, weights_only=True)
+            self.save_last(trainer, module)
+
+    def improved(self, value: float) -> bool:
+        """Whether this is the best value yet; it is remembered."""
+        better = value > self.best_value if self.monitor.endswith("acc") else value < self.best_value
+        if better:
+            self.best_value = value
+        return better
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """The last word, where the run did not end with a validated epoch."""
+        """The last word, where the run did not end with a validated epoch or the last epoch is the one that counts."""
         if self.saved_step != trainer.global_step:
-            self.save_last(trainer)
-        if self.select == "last" or not (self.folder / "best.ckpt").exists():
-            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+            self.save_last(trainer, module)
+        if self.select == "last" or not self.best.exists():
+            trainer.save_checkpoint(self.best, weights_only=True)
 
-    def save_last(self, trainer: Any) -> Path:
-        """Everything that is needed to go on."""
+    def save_last(self, trainer: Any, module: Any) -> None:
+        """Everything that is needed to go on, and the metrics so far."""
         self.saved_step = trainer.global_step
-        trainer.save_checkpoint(self.folder / "last.ckpt")
-        return self.folder / "last.ckpt"
+        module.about["finished"] = trainer.should_stop or trainer.global_step >= module.total_steps
+        trainer.save_checkpoint(self.last)
+        self.metrics.write()
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        return {"best_value": self.best_value}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it up again."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best_value = state["best_value"]
 
 
 class Guard(pl.Callback):
     """Stops on a loss that is no number, and on SIGTERM or Ctrl-C after saving; a second signal stops at once."""
 
-    def __init__(self, checkpoints: Checkpoints):
-        self.checkpoints = checkpoints
+    def __init__(self, checkpoints: Checkpoints, total_steps: int):
+        self.checkpoints, self.total_steps = checkpoints, total_steps
         self.signum = 0
         self.previous: dict[int, Any] = {}
+        self.losses: list[torch.Tensor] = []
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Take the signals over from Lightning, which would end with exit code 0 and save nothing."""
+        # On a GPU every look at a number waits for all work before it: look at fifty at a time.
+        self.look_every = 1 if module.device.type == "cpu" else 50
         for signum in (signal.SIGINT, signal.SIGTERM):
             self.previous[signum] = signal.signal(signum, self.receive)
 
@@ -107,27 +129,48 @@ class Guard(pl.Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look at the loss and at the signal."""
-        loss = outputs["loss"]
-        if not math.isfinite(float(loss)):
-            raise NumericError(
-                f"the loss is {float(loss)} at step {trainer.global_step}; try a smaller optimizer.lr, "
-                f"trainer.gradient_clip_norm=1 or trainer.precision=32-true"
-            )
-        if self.signum and batch_idx + 1 < trainer.num_training_batches:
-            self.stop(trainer)
+        self.losses.append(outputs["loss"].detach())
+        last = batch_idx + 1 == trainer.num_training_batches
+        if last or len(self.losses) >= self.look_every:
+            self.look(trainer.global_step)
+        if self.signum and not last:
+            self.stop(trainer, module)
+
+    def look(self, step: int) -> None:
+        """Raise NumericError if one of the losses since the last look is not finite."""
+        for back, loss in enumerate(reversed(self.losses)):
+            if not math.isfinite(loss):
+                raise NumericError(
+                    f"the loss is {float(loss)} at step {step - back}; try a smaller optimizer.lr, "
+                    f"trainer.gradient_clip_norm=1 or trainer.precision=32-true; {self.checkpoints.last.parent} "
+                    f"holds what was saved before"
+                )
+        self.losses.clear()
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """A validation that gives no number stops the run as well."""
+        for name, value in trainer.callback_metrics.items():
+            if not math.isfinite(value):
+                raise NumericError(f"{name} is {float(value)} after step {trainer.global_step}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """A signal that came with the last batch or in validation is answered after both."""
         if self.signum:
-            self.stop(trainer)
+            self.stop(trainer, module)
 
-    def stop(self, trainer: Any) -> None:
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """All steps that were planned have been taken, unless early stopping said otherwise."""
+        if trainer.global_step != self.total_steps and not trainer.should_stop:
+            raise AssertionError(f"planned {self.total_steps} steps, executed {trainer.global_step}")
+
+    def stop(self, trainer: Any, module: Any) -> None:
         """Save, say where, and leave."""
-        path = self.checkpoints.save_last(trainer)
+        if self.checkpoints.saved_step != trainer.global_step:
+            self.checkpoints.save_last(trainer, module)
         raise Stopped(
             self.signum,
-            f"stopped by {signal.Signals(self.signum).name} at step {trainer.global_step}, saved {path}; "
-            f"the same command with ckpt_path=last continues",
+            f"stopped by {signal.Signals(self.signum).name} at step {trainer.global_step}, saved as "
+            f"{self.checkpoints.last}; the same command with ckpt_path=last continues",
         )
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
@@ -138,75 +181,27 @@ class Guard(pl.Callback):
 
 
 class Progress(pl.Callback):
-    """One line per epoch, at most one a second, on stderr."""
+    """A line on stderr at the end of an epoch, and within a long one; at most one a second."""
 
-    def __init__(self) -> None:
-        self.printed = 0.0
-        self.started = time.perf_counter()
+    def __init__(self, total_steps: int):
+        self.total_steps = total_steps
+        self.started = self.printed = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Within an epoch every five seconds."""
+        if time.monotonic() - self.printed > 5:
+            self.tell(trainer, f"loss {float(outputs['loss']):.4f}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """The epoch's metrics."""
-        now = time.perf_counter()
-        if now - self.printed < 1 and trainer.current_epoch + 1 < trainer.max_epochs:
-            return
-        self.printed = now
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        text = "  ".join(f"{name} {value:.4f}" for name, value in sorted(metrics.items()))
+        if time.monotonic() - self.printed > 1 or trainer.global_step == self.total_steps:
+            self.tell(trainer, "  ".join(f"{name} {value:.4f}" for name, value in sorted(module.means.items())))
+
+    def tell(self, trainer: Any, text: str) -> None:
+        """Where the run is, and how long it has taken."""
+        self.printed = time.monotonic()
         print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}  {now - self.started:.1f} s",
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {trainer.global_step}/{self.total_steps}  "
+            f"{text}  {self.printed - self.started:.1f} s",
             file=sys.stderr,
         )
-
-
-class MetricsCSV(Logger):
-    """metrics.csv with one row per logged step. A continued run keeps the rows before its first step.
-
-    The file is written anew from memory at each validation, which keeps it whole and costs little: few rows, few columns.
-    """
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-        self.rows: dict[int, dict[str, Any]] = {}
-        if path.exists():
-            with open(path, newline="") as file:
-                for row in csv.DictReader(file):
-                    self.rows[int(row["step"])] = {k: v for k, v in row.items() if v != ""}
-
-    @property
-    def name(self) -> str:
-        """The directory is the run's own."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """There is one per run."""
-        return ""
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """They stand in config.yaml."""
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add to the row of this step."""
-        step = step or 0
-        for later in [s for s in self.rows if s > step]:  # of the run that was stopped
-            del self.rows[later]
-        self.rows.setdefault(step, {"step": step}).update(metrics)
-
-    def save(self) -> None:
-        """Write the file, whole."""
-        if not self.rows:
-            return
-        columns = sorted({name for row in self.rows.values() for name in row}, key=lambda n: (n != "step", n))
-        lines = [",".join(columns)]
-        lines += [",".join(str(row.get(c, "")) for c in columns) for row in self.rows.values()]
-        write_whole(self.path, ("\n".join(lines) + "\n").encode())
-
-    def finalize(self, status: str) -> None:
-        """At the end of fit and test."""
-        self.save()
-
-
-def parameter_count(network: torch.nn.Module) -> int:
-    """How many numbers are trained."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)

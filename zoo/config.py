@@ -4,8 +4,8 @@ Hydra composes `configs/train.yaml`, an experiment and the overrides against the
 registry. What leaves this file is a `Settings` of plain values: no Hydra or OmegaConf object goes further.
 """
 
-import dataclasses
 import difflib
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,12 +96,13 @@ def compose_settings(overrides: list[str]) -> Settings:
     """The settings that the overrides give. Raises ConfigError, one line, for whatever does not fit."""
     load_all()
     chosen = {text.split("=", 1)[0] for text in overrides}
-    if chosen & {"model", "data"} and "experiment" not in chosen:
-        overrides = ["experiment=null", *overrides]  # the default experiment is about another pair
+    composed = ["~experiment" if text == "experiment=null" else text for text in overrides]
+    if chosen & {"model", "data"} and not chosen & {"experiment", "~experiment"}:
+        composed.append("~experiment")  # the default experiment is about another pair
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("zoo.configs", version_base="1.3"):
-            config = compose("train", overrides, return_hydra_config=True)
+            config = compose("train", composed, return_hydra_config=True)
             choices = dict(config.hydra.runtime.choices)
             OmegaConf.set_struct(config, False)
             del config.hydra
@@ -115,7 +116,7 @@ def compose_settings(overrides: list[str]) -> Settings:
         names=names,
         trainer=TrainerConfig(**values.pop("trainer")),
         logger=LoggerConfig(**values.pop("logger")),
-        overrides=[text for text in overrides if text != "experiment=null"],
+        overrides=list(overrides),
         **values,
     )
     check(settings)
@@ -135,6 +136,7 @@ def check(settings: Settings) -> None:
 
     one_of("trainer.accelerator", ("auto", "cpu", "gpu", "mps"), trainer.accelerator)
     one_of("trainer.precision", PRECISIONS, trainer.precision)
+    one_of("trainer.monitor", ("val/loss", "val/acc"), trainer.monitor)
     one_of("trainer.select", ("last", "best"), trainer.select)
     one_of("logger.name", ("csv", "tensorboard", "wandb", "mlflow"), settings.logger.name)
     for key, least in (("devices", 1), ("max_epochs", 1), ("val_every_n_epochs", 1)):
@@ -187,8 +189,6 @@ def first_line(error: object) -> str:
 
 def expand(overrides: list[str]) -> list[list[str]]:
     """Every combination of the values that a sweep lists (`seed=1,2,3 optimizer=sgd,adam`), in the order given."""
-    import itertools
-
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except HydraException as error:
@@ -199,8 +199,3 @@ def expand(overrides: list[str]) -> list[list[str]]:
         for o, text in zip(parsed, overrides, strict=True)
     ]
     return [list(job) for job in itertools.product(*lists)]
-
-
-def as_dict(settings: Settings) -> dict[str, Any]:
-    """What config.yaml holds: nested plain values."""
-    return dataclasses.asdict(settings)

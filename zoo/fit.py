@@ -1,78 +1,102 @@
 """Lightning's part of a run: Trainer, callbacks and loggers around a network and its data."""
 
 import logging
-import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
+from torch import nn
 
-from zoo.callbacks import Checkpoints, Guard, MetricsCSV, Progress, SafeCheckpointIO, parameter_count
-from zoo.checkpoint import load_weights, read_checkpoint
+from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO
+from zoo.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from zoo.data.dataset import DataSet
+from zoo.errors import ConfigError
+from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
 
-
-def quiet() -> None:
-    """Lightning's advertisements and hints that do not apply here."""
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # torch >= 2.13 against Lightning 2.6.6
-    # Ours starts at the batch that follows from the step.
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+if TYPE_CHECKING:
+    from zoo.config import Settings
 
 
-def fit_and_test(
-    settings: Any, network: torch.nn.Module, data: DataSet, recipe: Recipe, folder: Path, about: dict[str, Any]
-) -> dict[str, Any]:
-    """Train and test; returns metrics and seconds."""
-    quiet()
+def fit(
+    settings: "Settings",
+    network: nn.Module,
+    data: DataSet,
+    recipe: Recipe,
+    folder: Path,
+    about: dict[str, Any],
+    resume_from: str | None,
+) -> dict[str, float]:
+    """Train `network` in place, up to the weights that count; returns the metrics of their epoch.
+
+    resume_from: the checkpoint to go on from, or None.
+    """
     options = settings.trainer
-    loaders = ZooData(data, settings.seed)
-    steps_per_epoch = -(-len(data.train[0]) // min(data.batch_size, len(data.train[0])))
-    total = steps_per_epoch * options.max_epochs
-    if options.max_steps:
-        total = min(total, options.max_steps)
-    module = ZooModule(network, recipe, total, settings.seed, about)
-    checkpoints = Checkpoints(
-        folder / "checkpoints", options.select, options.monitor, options.checkpoint_every_n_steps
-    )
-    callbacks: list[pl.Callback] = [Guard(checkpoints)]
-    if options.early_stopping_patience:
-        mode = "max" if options.monitor.endswith("acc") else "min"
-        callbacks.append(EarlyStopping(options.monitor, patience=options.early_stopping_patience, mode=mode))
-    if options.progress:
-        callbacks.append(Progress())
-    trainer = pl.Trainer(
-        accelerator=options.accelerator,
-        devices=options.devices,
-        precision=options.precision,
-        max_epochs=options.max_epochs,
-        max_steps=options.max_steps or -1,
-        gradient_clip_val=options.gradient_clip_norm,
-        check_val_every_n_epoch=options.val_every_n_epochs,
-        num_sanity_val_steps=0,
-        logger=MetricsCSV(folder / "metrics.csv"),
-        log_every_n_steps=1,
-        callbacks=[*callbacks, checkpoints],
-        plugins=[SafeCheckpointIO()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        default_root_dir=folder,
-    )
-    started = time.perf_counter()
-    trainer.fit(module, datamodule=loaders, ckpt_path=settings.ckpt_path)
-    fitted = time.perf_counter()
-    best = folder / "checkpoints" / "best.ckpt"
-    load_weights(network, read_checkpoint(best), best)
-    metrics = {k: round(float(v), 6) for k, v in trainer.callback_metrics.items()}
-    tested = trainer.test(module, datamodule=loaders, verbose=False)[0]
-    metrics.update({k: round(float(v), 6) for k, v in tested.items()})
-    metrics["parameters"] = parameter_count(network)
-    seconds = {"fit": round(fitted - started, 2), "test": round(time.perf_counter() - fitted, 2)}
-    return {"metrics": metrics, "seconds": seconds}
+    resume = read_checkpoint(resume_from) if resume_from else None
+    steps_per_epoch = -(-len(data.train[0]) // data.batch_size) * data.repeat
+    total_steps = min(steps_per_epoch * options.max_epochs, options.max_steps or 2**62)
+    metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
+    last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
+    checkpoints = Checkpoints(last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv)
+    if resume and (resume["zoo"]["finished"] or resume["global_step"] >= total_steps):
+        # Killed between the last save and the result: nothing is left to train.
+        if options.select == "last" or not best.exists():
+            write_checkpoint({k: v for k, v in resume.items() if k not in ("optimizer_states", "lr_schedulers")}, best)
+    else:
+        callbacks: list[pl.Callback] = [Guard(checkpoints, total_steps), checkpoints]
+        if options.early_stopping_patience:
+            mode = "max" if options.monitor.endswith("acc") else "min"
+            callbacks.insert(0, EarlyStopping(options.monitor, patience=options.early_stopping_patience, mode=mode))
+        if options.progress:
+            callbacks.append(Progress(total_steps))
+        loggers: list[Logger] = [metrics_csv, *extra_logger(settings, folder)]
+        trainer = make_trainer(
+            settings, loggers, callbacks,
+            max_epochs=options.max_epochs,
+            max_steps=options.max_steps or -1,
+            gradient_clip_val=options.gradient_clip_norm,
+            check_val_every_n_epoch=options.val_every_n_epochs,
+            num_sanity_val_steps=0,
+            log_every_n_steps=steps_per_epoch,
+            default_root_dir=folder,
+        )  # fmt: skip
+        module = ZooModule(network, recipe, total_steps, settings.seed, about)
+        trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
+    chosen = read_checkpoint(best)
+    load_weights(network, chosen, best)
+    return dict(chosen["zoo"]["metrics"])
+
+
+def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, float]:
+    """Mean per item of each metric over the test set."""
+    trainer = make_trainer(settings, False, [])
+    module = ZooModule(network, None, 0, settings.seed, {})
+    return dict(trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0])
+
+
+def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    """A Trainer without what the zoo does in its own way. Raises ConfigError where the hardware is not there."""
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # torch >= 2.13 against Lightning 2.6.6
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # tensors need none
+    # It is: the batch to go on with follows from the step.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    try:
+        return pl.Trainer(
+            accelerator=settings.trainer.accelerator,
+            devices=settings.trainer.devices,
+            precision=settings.trainer.precision,
+            logger=loggers,
+            callbacks=callbacks,
+            plugins=[SafeCheckpointIO()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            **options,
+        )
+    except (RuntimeError, ValueError) as error:  # MisconfigurationException is one of Lightning's ValueErrors or not
+        raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error

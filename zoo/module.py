@@ -13,79 +13,84 @@ from zoo.optimizers import Recipe
 class ZooModule(pl.LightningModule):
     """Steps, means of the metrics per epoch, and the optimizer around a network's `loss(batch)`.
 
-    about: what the checkpoint says of the network, in plain values.
     total_steps: planned optimizer steps, for the schedule.
+    about: what the checkpoint says of the network, in plain values.
+    means: the latest mean per item of every metric, as `train/acc`, `val/loss`, ...
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, total_steps: int, seed: int, about: dict[str, Any]):
         super().__init__()
-        self.network, self.recipe, self.total_steps, self.seed, self.about = (
-            network, recipe, total_steps, seed, about,
-        )  # fmt: skip
+        self.network, self.recipe, self.total_steps = network, recipe, total_steps
+        self.seed, self.about = seed, about
+        self.means: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.items = {"train": 0, "val": 0, "test": 0}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Dropout is drawn from (seed, step): a continued run draws what the unbroken one would have drawn."""
         torch.manual_seed(mix(self.seed, self.global_step))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step; Lightning does the rest."""
-        return self.step(batch)
+        """The loss of one batch; Lightning does the rest of the step."""
+        loss = self.add("train", batch)
+        if batch_idx + 1 == self.trainer.num_training_batches or self.global_step + 1 == self.total_steps:
+            self.finish("train", self.global_step + 1)
+        return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """One batch of validation."""
-        self.step(batch)
+        """One batch of the validation set."""
+        self.add("val", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Tell Lightning too, whose early stopping looks there."""
+        self.log_dict(self.finish("val", self.global_step), logger=False)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """One batch of the test set."""
-        self.step(batch)
+        self.add("test", batch)
 
-    def step(self, batch: Any) -> Tensor:
-        """The loss of one batch; its metrics are summed here and logged once per epoch, which costs least."""
+    def on_test_epoch_end(self) -> None:
+        """Tell Lightning, which hands it to the caller."""
+        self.log_dict(self.finish("test", self.global_step))
+
+    def add(self, part: str, batch: Any) -> Tensor:
+        """The loss of one batch. Metrics are summed here and logged once per epoch: a log call costs more than a step."""
         metrics = self.network.loss(batch)
         items = len(batch[0])
         for name, value in metrics.items():
-            value = value.detach() * items
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += items
+            key = f"{part}/{name}"
+            total = value.detach() * items
+            self.sums[key] = self.sums[key] + total if key in self.sums else total
+        self.items[part] += items
         return metrics["loss"]
 
-    def log_means(self, part: str) -> None:
-        """Log the mean per item of every metric as `part/name` and start afresh."""
-        if self.count:
-            self.log_dict({f"{part}/{name}": float(total) / self.count for name, total in self.sums.items()})
-        self.sums, self.count = {}, 0
-
-    def on_train_epoch_end(self) -> None:
-        """Lightning validates inside the training epoch, so the sums of training were set aside until now."""
-        self.log_means("train")
-
-    def on_validation_start(self) -> None:
-        """Set the sums of the training epoch aside."""
-        self.aside = (self.sums, self.count)
-        self.sums, self.count = {}, 0
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation and take up the training epoch again."""
-        self.log_means("val")
-        self.sums, self.count = self.aside
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test."""
-        self.log_means("test")
+    def finish(self, part: str, step: int) -> dict[str, float]:
+        """The means of this part since it began; they go to the loggers, and the sums start afresh."""
+        keys = [key for key in self.sums if key.startswith(part + "/")]
+        means = {key: float(self.sums.pop(key)) / self.items[part] for key in keys}
+        self.items[part] = 0
+        self.means |= means
+        for logger in self.loggers:
+            logger.log_metrics({**means, "epoch": self.current_epoch}, step)
+        return means
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set anew at each step."""
         optimizer = self.recipe.build(self.network.parameters())
+        if self.recipe.constant:
+            return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.recipe.factor(step, self.total_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What is needed to build the network again."""
-        checkpoint["zoo"] = self.about
+        """What is needed to build the network again, to continue, and to know how good it is."""
+        checkpoint["zoo"] = {**self.about, "metrics": dict(self.means)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The means of the epoch that was last."""
+        self.means = dict(checkpoint["zoo"]["metrics"])
 
 
 class ZooData(pl.LightningDataModule):
@@ -96,13 +101,17 @@ class ZooData(pl.LightningDataModule):
         self.data, self.seed = data, seed
 
     def train_dataloader(self) -> Batches:
-        """Shuffled anew each epoch."""
-        return Batches(self.data.train, self.data.batch_size, self.seed, lambda: self.trainer.global_step)
+        """Shuffled anew in each pass."""
+        data = self.data
+        return Batches(data.train, data.batch_size, self.seed, data.repeat, lambda: self.trainer.global_step)
 
     def val_dataloader(self) -> Batches:
-        """In order."""
-        return Batches(self.data.val, self.data.batch_size)
+        """In order; larger batches, which change no mean, go faster."""
+        return Batches(self.data.val, max(self.data.batch_size, EVALUATION_BATCH))
 
     def test_dataloader(self) -> Batches:
         """In order."""
-        return Batches(self.data.test, self.data.batch_size)
+        return Batches(self.data.test, max(self.data.batch_size, EVALUATION_BATCH))
+
+
+EVALUATION_BATCH = 500

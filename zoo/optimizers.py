@@ -39,6 +39,11 @@ class Recipe:
         self.lr, self.weight_decay = lr, weight_decay
         self.schedule, self.warmup, self.gamma = schedule, warmup, gamma
 
+    @property
+    def constant(self) -> bool:
+        """Whether the learning rate never changes, so that no schedule need be kept."""
+        return self.schedule == "constant" and self.warmup == 0
+
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """PyTorch's optimizer over `parameters`, at the peak learning rate."""
         raise AssertionError("each optimizer builds its own")

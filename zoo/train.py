@@ -1,47 +1,78 @@
-"""`python train.py`: compose -> seed -> data -> model -> fit -> test -> figures -> one result line.
+"""`python train.py`: compose -> data -> model -> fit -> test -> figures -> one result line.
 
 Everything that can be wrong is looked at before Lightning is imported, so that a mistake is answered in seconds.
 """
 
+import dataclasses
+import gc
 import json
-import os
+import math
+import platform
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.errors import ConfigError, DataError, OutputError, ZooError
+from zoo.errors import CheckpointError, ConfigError, OutputError, Stopped, ZooError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.config import Settings
+    from zoo.data.dataset import DataSet
 
 HELP = """\
-usage: python train.py [experiment=NAME] [key=value ...]      train, test, draw, and say whether the promise was kept
-       python train.py -m seed=1,2,3 [key=a,b ...]            sweep: every combination, then a table of means
-       python train.py --cfg [key=value ...]                  print the composed configuration and stop
+usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
+       python train.py -m seed=1,2,3 [key=a,b ...]         every combination, then a table of mean, deviation, n
+       python train.py --cfg [key=value ...]               print the composed configuration and stop
+
+A run that was stopped goes on with ckpt_path=last. All keys: python train.py --cfg
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: run, and turn every error into one line and an exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    gc.disable()  # a collection looks at each of the million objects that imports make, and frees none
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, stop)
     try:
-        sys.exit(command(arguments))
+        command(sys.argv[1:] if arguments is None else arguments)
+        sys.exit(0)
     except ZooError as error:
-        print(f"error: {error}" if error.exit_code < 128 else str(error), file=sys.stderr)
+        print(str(error) if error.exit_code >= 128 else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C", file=sys.stderr)
-        sys.exit(130)
 
 
-def command(arguments: list[str]) -> int:
-    """What the arguments ask for; the exit code."""
-    if "--help" in arguments or "-h" in arguments:
+def stop(signum: int, frame: Any) -> None:
+    """SIGTERM or Ctrl-C while nothing is being trained; during training zoo/callbacks.py saves first."""
+    raise Stopped(signum, f"stopped by {signal.Signals(signum).name}; a run that had begun goes on with ckpt_path=last")
+
+
+def command(arguments: list[str]) -> None:
+    """Do what the arguments ask for."""
+    flags = {text for text in arguments if text.startswith("-")}
+    overrides = [text for text in arguments if text not in flags]
+    if unknown := flags - {"-h", "--help", "-m", "--multirun", "-c", "--cfg"}:
+        raise ConfigError(f"unknown option {sorted(unknown)[0]!r}; valid: --help, -m, --cfg")
+    if flags & {"-h", "--help"}:
         print_help()
-        return 0
-    from zoo.config import compose_settings
+        return
+    from zoo.config import compose_settings, expand
 
-    result = run(compose_settings(arguments))
-    print(json.dumps(result))
-    return 0
+    if flags & {"-c", "--cfg"}:
+        import yaml
+
+        print(yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False), end="")
+    elif flags & {"-m", "--multirun"}:
+        from zoo.sweep import sweep
+
+        sweep(overrides)
+    else:
+        jobs = expand(overrides)
+        if len(jobs) > 1:
+            raise ConfigError(f"these overrides name {len(jobs)} runs; add -m to train them all")
+        print(json.dumps(run(compose_settings(overrides))))
 
 
 def print_help() -> None:
@@ -52,21 +83,24 @@ def print_help() -> None:
 
     print(HELP)
     for group, classes in load_all().items():
-        print(f"{group}= {' '.join(sorted(classes))}")
-    print("experiment=")
+        print(f"{group:10} {', '.join(sorted(classes))}")
+    for group in ("trainer", "logger"):
+        folder = files("zoo.configs") / group
+        print(f"{group:10} {', '.join(sorted(f.name.removesuffix('.yaml') for f in folder.iterdir()))}")
+    print("experiment")
     for file in sorted((files("zoo.configs") / "experiment").iterdir(), key=lambda f: f.name):
-        print(f"  {file.name.removesuffix('.yaml'):24} {file.read_text().splitlines()[1].lstrip('# ')}")
+        about = file.read_text().splitlines()[1].lstrip("# ")
+        print(f"  {file.name.removesuffix('.yaml'):20} {about}")
 
 
-def run(settings: Any) -> dict[str, Any]:
-    """Train, test and draw one run; returns what result.json holds."""
+def run(settings: "Settings") -> dict[str, Any]:
+    """Train, test and draw one run; returns what result.json holds. Raises ZooError."""
+    started = time.perf_counter()
     import torch
-    import yaml
 
-    from zoo.config import as_dict
+    from zoo.checkpoint import load_weights, read_checkpoint
     from zoo.registry import build
 
-    started = time.perf_counter()
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     data = build("data", settings.names["data"], settings.data)
@@ -74,73 +108,176 @@ def run(settings: Any) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     network = build("model", settings.names["model"], arguments)
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
-    data.load()
     check_fit(network, data, settings)
-    folder = run_folder(settings)
-    (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(settings), sort_keys=False))
+    if settings.pretrained:
+        load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
+    about = describe(settings, arguments, data)
+    folder, resume_from = continued(settings, about) or (new_folder(settings), None)
+    write_config(settings, folder)
+    data.load()
+    before = {f"before/{name}": value for name, value in data.probe(network).items()}
 
     from zoo.torchvision_operators import declare_missing_operators
 
     declare_missing_operators()
-    from zoo.fit import fit_and_test
+    from zoo.fit import fit, test  # imports Lightning
 
-    about = {
-        "model": settings.names["model"],
-        "arguments": arguments,
-        "data": settings.names["data"],
-        "transform": data.transform,
-        "seed": settings.seed,
-    }
-    setup = time.perf_counter() - started
-    outcome = fit_and_test(settings, network, data, recipe, folder, about)
-    outcome["seconds"]["setup"] = round(setup, 2)
-    kept = all(low <= outcome["metrics"].get(name, float("nan")) <= high
-               for name, (low, high) in settings.expect.items())
+    gc.freeze()  # what the imports made stays; from here on the collector looks at new objects only
+    gc.enable()
+    imported = time.perf_counter()
+    metrics = fit(settings, network, data, recipe, folder, about, resume_from)
+    fitted = time.perf_counter()
+    metrics |= test(settings, network, data) | before
+    metrics |= {f"test/{name}": value for name, value in data.probe(network).items()}
+    tested = time.perf_counter()
+    figures = []
+    if settings.figures:
+        from zoo.figures import draw_all
+
+        figures = [str(path) for path in draw_all(network, data, folder, settings.experiment)]
     result = {
         "experiment": settings.experiment,
         "seed": settings.seed,
-        "metrics": outcome["metrics"],
+        "metrics": {name: round(float(value), 6) for name, value in metrics.items()},
         "expect": settings.expect,
-        "pass": kept,
-        "seconds": outcome["seconds"],
+        "pass": all(low <= metrics.get(name, math.nan) <= high for name, (low, high) in settings.expect.items()),
+        "seconds": {
+            "setup": round(imported - started, 2),
+            "fit": round(fitted - imported, 2),
+            "test": round(tested - fitted, 2),
+            "figures": round(time.perf_counter() - tested, 2),
+        },
         "checkpoint": str(folder / "checkpoints" / "best.ckpt"),
-        "figures": [],
+        "figures": figures,
+        "overrides": settings.overrides,
+        "machine": {
+            "threads": torch.get_num_threads(),
+            "processor": platform.machine(),
+            "torch": str(torch.__version__),
+            "zoo": about["version"],
+        },
     }
-    (folder / "result.json").write_text(json.dumps(result) + "\n")
+    from zoo.checkpoint import write_whole
+
+    write_whole(folder / "result.json", (json.dumps(result) + "\n").encode())
+    tell(result)
     return result
 
 
-def check_fit(network: Any, data: Any, settings: Any) -> None:
+def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> None:
     """A model that cannot take the data is told so before any training. Raises ConfigError."""
     import torch
 
     try:
         with torch.no_grad():
-            network.eval().loss(tuple(t[:2] for t in data.train))
+            network.eval().loss(data.example_batch())
         network.train()
     except (ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(
-            f"model={settings.names['model']} does not fit data={settings.names['data']}, which gives items of shape "
+            f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
             f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
         ) from error
 
 
-def run_folder(settings: Any) -> Path:
-    """A directory of this run alone. Raises OutputError."""
-    base = Path(settings.run_dir) if settings.run_dir else Path("runs") / settings.experiment
+def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -> dict[str, Any]:
+    """What a checkpoint says of itself, in plain values: enough to build the network, and to continue or repeat the run."""
+    import torch
+
+    from zoo import __version__
+
+    return {
+        "experiment": settings.experiment,
+        "model": settings.names["model"],
+        "arguments": arguments,
+        "data": settings.names["data"],
+        "data_arguments": settings.data,
+        "transform": data.transform,
+        "optimizer": settings.names["optimizer"],
+        "optimizer_arguments": settings.optimizer,
+        "seed": settings.seed,
+        "version": __version__,
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | None] | None:
+    """The folder and the checkpoint that `ckpt_path` means; None where no run is to be continued.
+
+    A run that was killed before its first checkpoint goes on from its start. Raises CheckpointError where there is
+    nothing to continue, or where the checkpoint is of another run.
+    """
+    from zoo.checkpoint import read_checkpoint
+
+    if settings.ckpt_path is None:
+        return None
+    if settings.ckpt_path != "last":
+        source = settings.ckpt_path
+        folder = Path(settings.run_dir) if settings.run_dir else Path(source).parent.parent
+    else:
+        folder = Path(settings.run_dir) if settings.run_dir else unfinished_run(Path("runs") / settings.experiment)
+        source = str(folder / "checkpoints" / "last.ckpt")
+        if not Path(source).exists():
+            return folder, None
+    content = read_checkpoint(source)
+    if "optimizer_states" not in content:
+        raise CheckpointError(f"{source} holds weights only; continue from last.ckpt, or use pretrained={source}")
+    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "seed"):
+        theirs, ours = content["zoo"][key], about[key]
+        if theirs != ours:
+            if isinstance(theirs, dict) and isinstance(ours, dict):
+                key, theirs, ours = next(
+                    (k, theirs.get(k), ours.get(k)) for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)
+                )
+            raise CheckpointError(
+                f"{source} was trained with {key}={theirs}, this command says {key}={ours}; "
+                f"give the same settings, or start anew with pretrained={source}"
+            )
+    return folder, source
+
+
+def unfinished_run(base: Path) -> Path:
+    """The newest run below `base` that has no result. Raises CheckpointError."""
+    runs = [path.parent for path in base.glob("*/config.yaml") if not (path.parent / "result.json").exists()]
+    if not runs:
+        raise CheckpointError(f"ckpt_path=last: no unfinished run in {base}")
+    return max(runs, key=lambda path: path.name)
+
+
+def new_folder(settings: "Settings") -> Path:
+    """A directory of this run alone. Raises OutputError where it cannot be made or holds a run already."""
+    wanted = Path(settings.run_dir or Path("runs") / settings.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    if (wanted / "config.yaml").exists():
+        raise OutputError(f"run_dir={wanted} holds a run; choose another, or continue it with ckpt_path=last")
     try:
-        if settings.run_dir:
-            base.mkdir(parents=True, exist_ok=True)
-            return base
-        base.mkdir(parents=True, exist_ok=True)
-        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-        for attempt in range(1000):
-            folder = base / (stamp if attempt == 0 else f"{stamp}_{attempt}")
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):  # two runs may start in the same second
+            folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
             try:
-                folder.mkdir()
+                folder.mkdir(exist_ok=settings.run_dir is not None)
                 return folder
             except FileExistsError:
-                continue
-        raise OutputError(f"no free run directory under {base}")
+                if settings.run_dir:
+                    raise
     except OSError as error:
-        raise OutputError(f"cannot make run directory {base}: {error.strerror}") from error
+        raise OutputError(f"cannot make run directory {wanted}: {error.strerror}") from error
+    raise OutputError(f"a thousand runs of this second lie in {wanted.parent}")
+
+
+def write_config(settings: "Settings", folder: Path) -> None:
+    """config.yaml: what this run was asked for. Raises OutputError."""
+    import yaml
+
+    from zoo.checkpoint import write_whole
+
+    write_whole(folder / "config.yaml", yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False).encode())
+
+
+def tell(result: dict[str, Any]) -> None:
+    """Say on stderr what the result line says to machines."""
+    for name, (low, high) in result["expect"].items():
+        value = result["metrics"].get(name, math.nan)
+        verdict = "PASS" if low <= value <= high else "MISSED"
+        print(f"{verdict}: {name} is {value:.4f}, promised {low:g} to {high:g}", file=sys.stderr)
+    for path in result["figures"]:
+        print(f"figure: {path}", file=sys.stderr)

@@ -35,15 +35,20 @@ class DataSet:
     val: Split
     test: Split
 
-    def __init__(self, batch_size: int, root: str | None = None):
-        if batch_size < 0 or (batch_size == 0):
-            raise ValueError(f"batch_size must be >= 1 (or larger than the set: one whole batch), got {batch_size}")
-        self.batch_size = batch_size
+    def __init__(self, batch_size: int, root: str | None = None, repeat: int = 1):
+        for name, value in (("batch_size", batch_size), ("repeat", repeat)):
+            if value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
+        self.batch_size, self.repeat = batch_size, repeat
         self.root = data_root(root)
 
     def load(self) -> None:
         """Set `train`, `val` and `test`; calling it twice changes nothing. Raises DataError."""
         raise AssertionError("each data set loads itself")
+
+    def example_batch(self) -> Split:
+        """Two blank items with labels, known before loading: enough to see whether a model fits."""
+        return torch.zeros(2, *self.provides["input_shape"]), torch.zeros(2, dtype=torch.int64)
 
     def probe(self, model: torch.nn.Module) -> dict[str, float]:
         """What the lecture asks of a net on this set, as named numbers; taken before and after training."""
@@ -51,42 +56,51 @@ class DataSet:
 
 
 class Batches:
-    """Whole-tensor batches of one split; the order of epoch e is a permutation drawn from (seed, e).
+    """Whole-tensor batches of one split; the order of pass p over it is a permutation drawn from (seed, p).
 
-    step: called at the start of each epoch; gives the number of batches served since the run began, from which
-        the epoch and the first batch in it follow. None: always from the start (evaluation).
     seed: None keeps the order of the file.
+    repeat: passes per epoch.
+    step: gives the number of batches served since the run began, from which the pass and the first batch in it follow.
+        None: always from the start (evaluation).
     """
 
     def __init__(
-        self, tensors: Split, batch_size: int, seed: int | None = None, step: Callable[[], int] | None = None
+        self,
+        tensors: Split,
+        batch_size: int,
+        seed: int | None = None,
+        repeat: int = 1,
+        step: Callable[[], int] | None = None,
     ):
         self.tensors = tensors
         self.size = len(tensors[0])
         self.batch_size = min(batch_size, self.size)
-        self.seed, self.step = seed, step
+        self.seed, self.repeat, self.step = seed, repeat, step
+        self.per_pass = -(-self.size // self.batch_size)  # the last batch may be smaller
 
     def __len__(self) -> int:
-        return -(-self.size // self.batch_size)  # the last batch may be smaller
+        return self.per_pass * self.repeat
 
     def __iter__(self) -> Iterator[Split]:
-        epoch, first = divmod(self.step() if self.step else 0, len(self))
-        order = self.order(epoch)
-        for i in range(first, len(self)):
-            rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            # One whole batch needs no copy and no order; a view serves when the file's own order is kept.
-            if self.batch_size == self.size:
+        start = self.step() if self.step else 0
+        end = (start // len(self) + 1) * len(self)  # of this epoch
+        if self.per_pass == 1:  # the whole set at once: no order, no copy
+            for _ in range(start, end):
                 yield self.tensors
-            elif order is None:
-                yield tuple(t[rows] for t in self.tensors)
-            else:
-                yield tuple(t[order[rows]] for t in self.tensors)
+            return
+        order, order_of = None, -1
+        for i in range(start, end):
+            number, batch = divmod(i, self.per_pass)
+            rows: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            if self.seed is not None:
+                if number != order_of:
+                    order, order_of = self.order(number), number
+                rows = order[rows]
+            yield tuple(t[rows] for t in self.tensors)
 
-    def order(self, epoch: int) -> Tensor | None:
-        """The permutation (N,) of this epoch, int64; None where the file's order is kept."""
-        if self.seed is None or self.batch_size == self.size:
-            return None
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+    def order(self, number: int) -> Tensor:
+        """The permutation (N,) of pass `number`, int64."""
+        generator = torch.Generator().manual_seed(mix(self.seed or 0, number))
         return torch.randperm(self.size, generator=generator)
 
 

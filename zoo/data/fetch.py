@@ -1,0 +1,111 @@
+"""One way for a data file to arrive: fetched with a time limit, checked by size and SHA-256, then renamed into place.
+
+A file that is there is checked on every use: a damaged or half-copied one is named, never read.
+"""
+
+import gzip
+import hashlib
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from zoo.errors import DataError, OutputError
+
+SECONDS = 20.0  # patience with a server that sends nothing
+TRIES = 3  # for answers that may change: 5xx, a broken connection
+PAUSE = 1.0  # seconds before the second try, twice that before the third
+
+
+class File(NamedTuple):
+    """What a file must be: its name, the SHA-256 and the size in bytes of its unpacked content."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+def fetch(url: str, target: Path, file: File) -> Path:
+    """Make sure that `target` is the file meant, downloading it (and unpacking .gz) where it is not there.
+
+    Raises DataError for a damaged file, a failed download or a wrong content; OutputError where it cannot be written.
+    """
+    if target.exists():
+        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        if digest != file.sha256:
+            raise DataError(
+                f"{target} is damaged: SHA-256 {digest[:12]}..., expected {file.sha256[:12]}...; "
+                f"delete it to have it fetched again"
+            )
+        return target
+    for attempt in range(1, TRIES + 1):
+        try:
+            return download(url, target, file)
+        except urllib.error.HTTPError as error:
+            if error.code < 500 or attempt == TRIES:
+                raise missing(url, target, f"the server answered {error.code}") from error
+        except (TimeoutError, ConnectionError, EOFError, zlib.error) as error:
+            if attempt == TRIES:
+                raise missing(url, target, str(error) or type(error).__name__) from error
+        except urllib.error.URLError as error:  # no network, no such host: it will not change in seconds
+            raise missing(url, target, str(error.reason)) from error
+        time.sleep(PAUSE * attempt)
+    raise AssertionError("the loop returns or raises")
+
+
+def missing(url: str, target: Path, why: str) -> DataError:
+    """One line for a file that could not be had."""
+    return DataError(
+        f"{target} is not there and {url} could not be fetched ({why}); put the file there, or say where it lies "
+        f"with data.root=DIR or ZOO_DATA_DIR"
+    )
+
+
+class NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to http."""
+
+    def redirect_request(
+        self, request: Any, answer: IO[bytes], code: int, text: str, headers: Any, address: str
+    ) -> Any:
+        """Refuse the one kind."""
+        if request.full_url.startswith("https:") and not address.startswith("https:"):
+            raise DataError(f"{request.full_url} redirects to {address}, which is not encrypted: refused")
+        return super().redirect_request(request, answer, code, text, headers, address)
+
+
+def download(url: str, target: Path, file: File) -> Path:
+    """Fetch into a temporary file beside the target, check, rename."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    digest, size, shown = hashlib.sha256(), 0, time.monotonic()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer, open(part, "wb") as out:
+            source: Any = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
+            while block := source.read(1 << 20):
+                size += len(block)
+                if size > file.size:
+                    break  # not the file meant, and nothing says how much more would come
+                digest.update(block)
+                out.write(block)
+                if time.monotonic() - shown > 1:
+                    shown = time.monotonic()
+                    print(f"{file.name}: {size / file.size:.0%} of {file.size:,} bytes", file=sys.stderr)
+            out.flush()
+            os.fsync(out.fileno())
+        if size != file.size or digest.hexdigest() != file.sha256:
+            raise DataError(
+                f"{url} is not the file expected: {size:,} bytes with SHA-256 {digest.hexdigest()[:12]}..., "
+                f"expected {file.size:,} with {file.sha256[:12]}...; nothing was kept"
+            )
+        os.replace(part, target)
+        return target
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{url} is not a gzip file ({error}); nothing was kept") from error
+    except PermissionError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""The figures of a run, large enough for a slide: drawn from metrics.csv, the network and the test set.
+
+Every function returns a matplotlib Figure; `draw_all` chooses those that fit and writes them as PNG.
+"""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import DataSet
+
+INK, ACCENT, SECOND, PALE = "#222222", "#c0392b", "#2471a3", "#d5d8dc"
+SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
+
+
+def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> list[Path]:
+    """Draw what fits this network and data into `folder/figures`; the paths written."""
+    network.eval()
+    figures = {"learning_curves": learning_curves(read_metrics(folder / "metrics.csv"), title)}
+    shape = data.provides["input_shape"]
+    with torch.no_grad():
+        logits = network(data.test[0][:2])
+        if shape == [2] and len(logits) == 2:  # one answer an item, in the plane
+            figures["decision_regions"] = decision_regions(network, data, title)
+        if len(shape) == 3:
+            logits = torch.cat([network(part) for part in data.test[0].split(500)])
+            figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
+            figures["worst_mistakes"] = worst_mistakes(logits, data.test, title)
+    conv = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
+    if conv is not None:
+        figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
+    (folder / "figures").mkdir(exist_ok=True)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / "figures" / f"{name}.png")
+        figure.savefig(paths[-1], dpi=160)
+    return paths
+
+
+def read_metrics(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """metrics.csv as one series per metric: (epochs done, value)."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if text and "/" in name:
+                    series.setdefault(name, []).append((float(row["epoch"]) + 1, float(text)))
+    return series
+
+
+def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) -> Figure:
+    """Loss (left) and the shares between 0 and 1 (right) against the epoch, training and validation."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    for name, points in sorted(series.items()):
+        part, _, metric = name.partition("/")
+        axes = left if metric == "loss" else right
+        style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
+        label = part if metric in ("loss", "acc") else f"{part} {metric}"
+        width = 2.0 if metric in ("loss", "acc") else 1.0
+        axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, label=label)
+    for axes, label in ((left, "loss (nats)"), (right, "accuracy")):
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.lines:
+            axes.legend(frameon=False)
+    if all(value > 0 for line in left.lines for value in line.get_ydata()):
+        left.set_yscale("log")
+    return figure
+
+
+def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
+    """Probability of class 1 over the plane, the border at one half, and the test items."""
+    x, targets = data.test
+    low, high = x.min(0).values - 0.4, x.max(0).values + 0.4
+    if float(x.max()) > 0.5 and len(x) > 10:
+        low, high = x.min(0).values - 0.05, x.max(0).values + 0.05
+    first, second = (torch.linspace(float(low[i]), float(high[i]), 201) for i in (0, 1))
+    grid = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).view(-1, 2)  # (201 * 201, 2)
+    p = torch.sigmoid(network(grid)[:, 0]).view(201, 201)
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    axes = figure.subplots()
+    shades = axes.contourf(first, second, p, levels=torch.linspace(0, 1, 21).tolist(), cmap="RdBu_r", alpha=0.75)
+    axes.contour(first, second, p, levels=[0.5], colors=INK, linewidths=2)
+    few = len(x) <= 10
+    for value, marker, colour in ((0, "o", SECOND), (1, "s", ACCENT)):
+        rows = targets == value
+        axes.scatter(
+            x[rows, 0], x[rows, 1], s=140 if few else 16, marker=marker, color=colour,
+            edgecolors="white", linewidths=1.5 if few else 0.4, label=f"class {value}", zorder=3,
+        )  # fmt: skip
+    names = getattr(data, "feature_names", ["x1", "x2"])
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    axes.set_title(f"{title}: probability of class 1, border at 0.5")
+    axes.legend(loc="upper right")
+    figure.colorbar(shades, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
+    return figure
+
+
+def confusion_matrix(logits: Tensor, targets: Tensor, title: str) -> Figure:
+    """Counts of (true class, predicted class); the shade shows the mistakes, since right answers outnumber them."""
+    classes = logits.shape[1]
+    counts = torch.zeros(classes, classes, dtype=torch.int64)
+    counts.index_put_((targets, logits.argmax(1)), torch.ones_like(targets), accumulate=True)
+    mistakes = counts.clone().fill_diagonal_(0)
+    figure = Figure(figsize=(6.4, 5.8), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Reds", vmax=max(1, int(mistakes.max())) * 1.3)
+    for i in range(classes):
+        for j in range(classes):
+            if counts[i, j]:
+                axes.text(
+                    j, i, int(counts[i, j]), ha="center", va="center", fontsize=9,
+                    color=INK, weight="normal" if i == j else "bold",
+                )  # fmt: skip
+    axes.set_xticks(range(classes))
+    axes.set_yticks(range(classes))
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    wrong = int(mistakes.sum())
+    axes.set_title(f"{title}: {wrong} of {len(targets)} wrong ({wrong / len(targets):.2%})")
+    return figure
+
+
+def worst_mistakes(logits: Tensor, test: tuple[Tensor, ...], title: str, count: int = 16) -> Figure:
+    """The wrong answers that the network was surest of, with the probabilities of the answer and of the truth."""
+    images, targets = test
+    p = logits.softmax(1)
+    sureness, predicted = p.max(1)
+    wrong = (predicted != targets).nonzero()[:, 0]
+    wrong = wrong[sureness[wrong].argsort(descending=True)][:count]
+    figure = Figure(figsize=SIZE, layout="constrained")
+    figure.suptitle(f"{title}: the mistakes it was surest of" if len(wrong) else f"{title}: no mistakes")
+    for axes, i in zip(figure.subplots(2, 8).flat, [*wrong.tolist(), *[None] * (count - len(wrong))], strict=True):
+        axes.axis("off")
+        if i is not None:
+            axes.imshow(images[i, 0], cmap="gray_r")
+            guess, truth = int(predicted[i]), int(targets[i])
+            axes.set_title(f"says {guess} ({p[i, guess]:.0%})\nis {truth} ({p[i, truth]:.0%})", fontsize=9)
+    return figure
+
+
+def conv_filters(weight: Tensor, title: str) -> Figure:
+    """Every filter of the first convolution, (C_out, C_in, h, w): red positive, blue negative, one scale for all."""
+    filters = weight.mean(1)  # (C_out, h, w); for grey input the filter itself
+    columns = min(10, len(filters))
+    rows = -(-len(filters) // columns)
+    figure = Figure(figsize=(8.0, 0.9 + 0.85 * rows * 10 / columns if columns == 10 else 2.2), layout="constrained")
+    figure.suptitle(f"{title}: the {len(filters)} filters of the first convolution")
+    bound = float(filters.abs().max())
+    for axes, i in zip(figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True):
+        axes.axis("off")
+        if i < len(filters):
+            axes.imshow(filters[i], cmap="RdBu_r", vmin=-bound, vmax=bound)
+    return figure

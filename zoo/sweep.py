@@ -1,0 +1,69 @@
+"""`python train.py -m seed=1,2,3 optimizer=sgd,adam`: every combination, then a table of mean, deviation and n.
+
+The folder follows from the overrides, so the same command goes on where it was stopped and trains nothing twice.
+"""
+
+import hashlib
+import json
+import math
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from zoo.checkpoint import write_whole
+from zoo.config import compose_settings, expand
+from zoo.errors import ConfigError
+from zoo.train import run
+
+
+def sweep(overrides: list[str]) -> None:
+    """Run what is not done yet; print and keep the table. Raises ConfigError before the first run for any of them."""
+    jobs = [(job, compose_settings(job)) for job in expand(overrides)]
+    for key in ("run_dir", "ckpt_path"):
+        if any(getattr(settings, key) for _, settings in jobs):
+            raise ConfigError(f"{key} has no place in a sweep; the same command goes on where it was stopped")
+    names = sorted({settings.experiment for _, settings in jobs})
+    digest = hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:8]
+    base = Path("runs") / "sweeps" / f"{'+'.join(names)}_{digest}"
+    results = []
+    for number, (job, settings) in enumerate(jobs, 1):
+        # `=` cannot stand in a path that Hydra is to take back.
+        folder = base / f"{number:04d}_{re.sub(r'[^A-Za-z0-9.,+-]+', '_', '_'.join(job))[:80]}"
+        done = folder / "result.json"
+        if done.exists():
+            results.append(json.loads(done.read_text()))
+            print(f"run {number}/{len(jobs)}: {' '.join(job)}: done before", file=sys.stderr)
+            continue
+        print(f"run {number}/{len(jobs)}: {' '.join(job)}", file=sys.stderr)
+        settings.run_dir = str(folder)
+        settings.ckpt_path = "last" if (folder / "config.yaml").exists() else None
+        result = run(settings)
+        print(json.dumps(result))
+        results.append(result)
+    text = table([job for job, _ in jobs], results)
+    write_whole(base / "table.txt", (text + "\n").encode())
+    print(f"{text}\n{base / 'table.txt'}; delete {base} to train all of it again", file=sys.stderr)
+
+
+def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:
+    """Mean, standard deviation (n - 1) and n of the metrics, one line per setting; seeds are what is averaged over."""
+    promised = [name for result in results for name in result["expect"]]
+    metrics = list(dict.fromkeys(promised)) or ["test/loss", "test/acc"]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        setting = " ".join(text for text in job if not text.startswith("seed=")) or result["experiment"]
+        groups.setdefault(setting, []).append(result)
+    width = max(len("setting"), *map(len, groups))
+    lines = [f"{'setting':{width}}  {'metric':16} {'mean':>9} {'std':>9} {'min':>9} {'max':>9} {'n':>5}"]
+    for setting, members in groups.items():
+        for name in metrics:
+            values = [result["metrics"][name] for result in members if name in result["metrics"]]
+            if values:
+                deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+                lines.append(
+                    f"{setting:{width}}  {name:16} {statistics.mean(values):9.4f} {deviation:9.4f} "
+                    f"{min(values):9.4f} {max(values):9.4f} {len(values):5d}"
+                )
+    return "\n".join(lines)
