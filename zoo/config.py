@@ -7,12 +7,13 @@ registry. What leaves this file is a `Settings` of plain values: no Hydra or Ome
 import difflib
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import MISSING, OmegaConf
@@ -95,6 +96,13 @@ ConfigStore.instance().store(name="schema", node=Config)
 def compose_settings(overrides: list[str]) -> Settings:
     """The settings that the overrides give. Raises ConfigError, one line, for whatever does not fit."""
     load_all()
+    for override, text in zip(parse(overrides), overrides, strict=True):
+        key = override.key_or_group
+        if not key or key.split(".")[0].split("/")[0] == "hydra":
+            raise ConfigError(f"{text!r} sets nothing of the zoo's; write key=value with a key of --cfg")
+        if key in GROUPS and not override.is_delete() and not isinstance(override.value(), str):
+            if text != "experiment=null":
+                raise ConfigError(f"{text!r}: {key} takes a name; see --help for the valid ones")
     chosen = {text.split("=", 1)[0] for text in overrides}
     composed = ["~experiment" if text == "experiment=null" else text for text in overrides]
     if chosen & {"model", "data"} and not chosen & {"experiment", "~experiment"}:
@@ -110,6 +118,11 @@ def compose_settings(overrides: list[str]) -> Settings:
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, KeyError, AssertionError) as error:
         # Hydra raises bare errors of several kinds for malformed override lists.
         raise ConfigError(explain(error)) from error
+    for part, valid in (("", Config), ("trainer", TrainerConfig), ("logger", LoggerConfig)):
+        known = [f.name for f in fields(valid)]
+        for key in values[part] if part else values:
+            if key not in known:  # added with a plus sign
+                raise ConfigError(f"unknown key {f'{part}.{key}' if part else key!r}{nearest(key, known)}")
     names = {group: choices[group] for group in ("model", "data", "optimizer")}
     settings = Settings(
         experiment=choices.get("experiment") or f"{names['data']}_{names['model']}",
@@ -189,13 +202,18 @@ def first_line(error: object) -> str:
 
 def expand(overrides: list[str]) -> list[list[str]]:
     """Every combination of the values that a sweep lists (`seed=1,2,3 optimizer=sgd,adam`), in the order given."""
+    choices = []
+    for override, text in zip(parse(overrides), overrides, strict=True):
+        key = override.get_key_element()
+        swept = override.is_sweep_override()
+        choices.append([f"{key}={value}" for value in override.sweep_string_iterator()] if swept else [text])
+    return [list(job) for job in itertools.product(*choices)]
+
+
+def parse(overrides: list[str]) -> list[Override]:
+    """Hydra's reading of the overrides. Raises ConfigError."""
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        return OverridesParser.create().parse_overrides(overrides)
     except HydraException as error:
-        raise ConfigError(explain(error)) from error
-    lists = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] if o.is_sweep_override()
-        else [text]
-        for o, text in zip(parsed, overrides, strict=True)
-    ]
-    return [list(job) for job in itertools.product(*lists)]
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise ConfigError(f"{': '.join(lines[:2])}; write key=value") from error

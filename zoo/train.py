@@ -141,6 +141,7 @@ def run(settings: "Settings") -> dict[str, Any]:
         "metrics": {name: round(float(value), 6) for name, value in metrics.items()},
         "expect": settings.expect,
         "pass": all(low <= metrics.get(name, math.nan) <= high for name, (low, high) in settings.expect.items()),
+        "parameters": sum(p.numel() for p in network.parameters()),
         "seconds": {
             "setup": round(imported - started, 2),
             "fit": round(fitted - imported, 2),
