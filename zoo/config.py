@@ -5,6 +5,7 @@ registry. What leaves this file is a `Settings` of plain values: no Hydra or Ome
 """
 
 import difflib
+import importlib.util
 import itertools
 import math
 from dataclasses import dataclass, field, fields
@@ -20,9 +21,10 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.errors import ConfigError
-from zoo.registry import load_all
+from zoo.registry import load_all, schema
 
 GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
+LOGGER_PACKAGES = {"csv": "csv", "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 
 
@@ -90,12 +92,13 @@ class Settings:
     overrides: list[str]
 
 
-ConfigStore.instance().store(name="schema", node=Config)
-
-
 def compose_settings(overrides: list[str]) -> Settings:
     """The settings that the overrides give. Raises ConfigError, one line, for whatever does not fit."""
-    load_all()
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, classes in load_all().items():
+        for name, cls in classes.items():
+            store.store(group=group, name=name, node=schema(cls))
     for override, text in zip(parse(overrides), overrides, strict=True):
         key = override.key_or_group
         if not key or key.split(".")[0].split("/")[0] == "hydra":
@@ -151,7 +154,10 @@ def check(settings: Settings) -> None:
     one_of("trainer.precision", PRECISIONS, trainer.precision)
     one_of("trainer.monitor", ("val/loss", "val/acc"), trainer.monitor)
     one_of("trainer.select", ("last", "best"), trainer.select)
-    one_of("logger.name", ("csv", "tensorboard", "wandb", "mlflow"), settings.logger.name)
+    one_of("logger.name", tuple(LOGGER_PACKAGES), settings.logger.name)
+    package = LOGGER_PACKAGES[settings.logger.name]
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(f"logger={settings.logger.name} needs the package {package}: pip install {package}")
     for key, least in (("devices", 1), ("max_epochs", 1), ("val_every_n_epochs", 1)):
         require(getattr(trainer, key) >= least, f"trainer.{key}", f">= {least}", getattr(trainer, key))
     for key in ("threads", "max_steps", "early_stopping_patience", "checkpoint_every_n_steps"):

@@ -25,8 +25,10 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     shape = data.provides["input_shape"]
     with torch.no_grad():
         logits = network(data.test[0][:2])
-        if shape == [2] and len(logits) == 2:  # one answer an item, in the plane
+        if shape == [2] and logits.shape[1] == 1:  # one answer an item, in the plane
             figures["decision_regions"] = decision_regions(network, data, title)
+        elif shape == [2]:
+            figures["decision_regions"] = many_decision_regions(network, data, title)
         if len(shape) == 3:
             logits = torch.cat([network(part) for part in data.test[0].split(500)])
             figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
@@ -79,17 +81,13 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
 def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
     """Probability of class 1 over the plane, the border at one half, and the test items."""
     x, targets = data.test
-    low, high = x.min(0).values - 0.4, x.max(0).values + 0.4
-    if float(x.max()) > 0.5 and len(x) > 10:
-        low, high = x.min(0).values - 0.05, x.max(0).values + 0.05
-    first, second = (torch.linspace(float(low[i]), float(high[i]), 201) for i in (0, 1))
-    grid = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).view(-1, 2)  # (201 * 201, 2)
+    few = len(x) <= 10
+    first, second, grid = plane(x, margin=0.4 if few else 0.05, points=201)
     p = torch.sigmoid(network(grid)[:, 0]).view(201, 201)
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     shades = axes.contourf(first, second, p, levels=torch.linspace(0, 1, 21).tolist(), cmap="RdBu_r", alpha=0.75)
     axes.contour(first, second, p, levels=[0.5], colors=INK, linewidths=2)
-    few = len(x) <= 10
     for value, marker, colour in ((0, "o", SECOND), (1, "s", ACCENT)):
         rows = targets == value
         axes.scatter(
@@ -102,6 +100,35 @@ def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
     axes.set_title(f"{title}: probability of class 1, border at 0.5")
     axes.legend(loc="upper right")
     figure.colorbar(shades, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
+    return figure
+
+
+def plane(x: Tensor, margin: float, points: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A grid over the items x (N, 2) and a margin (a share of their range): both axes and the grid (points^2, 2)."""
+    low, high = x.min(0).values, x.max(0).values
+    room = margin * (high - low)
+    first, second = (torch.linspace(float(a), float(b), points) for a, b in zip(low - room, high + room, strict=True))
+    return first, second, torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).view(-1, 2)
+
+
+def many_decision_regions(network: nn.Module, data: "DataSet", title: str, count: int = 24) -> Figure:
+    """The same plane as the first `count` copies of a network see it; those with a mistake are framed."""
+    x, targets = data.test
+    first, second, grid = plane(x, margin=0.4, points=61)
+    p = torch.sigmoid(network(grid)).T.view(-1, 61, 61)  # (R, 61, 61)
+    solved = ((network(x) > 0) == (targets[:, None] > 0)).all(0)  # (R,)
+    figure = Figure(figsize=SIZE, layout="constrained")
+    share = f"{int(solved.sum()):,} of {len(solved):,} starts solve it"
+    figure.suptitle(f"{title}: {share}; the first {min(count, len(p))}, the stuck ones framed")
+    for axes, i in zip(figure.subplots(3, 8).flat, range(count), strict=True):
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.axis("on" if i < len(p) else "off")
+        if i < len(p):
+            axes.contourf(first, second, p[i], levels=torch.linspace(0, 1, 11).tolist(), cmap="RdBu_r", alpha=0.75)
+            axes.scatter(x[:, 0], x[:, 1], s=16, c=[(SECOND, ACCENT)[t] for t in targets], edgecolors="white", zorder=3)
+            for spine in axes.spines.values():
+                spine.set(color=PALE if solved[i] else INK, linewidth=1 if solved[i] else 4)
     return figure
 
 

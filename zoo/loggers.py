@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib.util
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.loggers.logger import Logger
 
 from zoo.checkpoint import write_whole
-from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoo.config import Settings
@@ -62,16 +60,6 @@ class MetricsCSV(Logger):
         lines = [",".join(columns)]
         lines += [",".join(f"{row[c]:.8g}" if c in row else "" for c in columns) for row in self.rows.values()]
         write_whole(self.path, ("\n".join(lines) + "\n").encode())
-
-
-PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
-
-
-def check_logger(name: str) -> None:
-    """Raise ConfigError where the logger's package is not installed."""
-    package = PACKAGES.get(name)
-    if package and importlib.util.find_spec(package) is None:
-        raise ConfigError(f"logger={name} needs the package {package}: pip install {package}")
 
 
 def extra_logger(settings: "Settings", folder: Path) -> list[Logger]:

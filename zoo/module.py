@@ -28,7 +28,10 @@ class ZooModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Dropout is drawn from (seed, step): a continued run draws what the unbroken one would have drawn."""
-        torch.manual_seed(mix(self.seed, self.global_step))
+        number = mix(self.seed, self.global_step)
+        torch.default_generator.manual_seed(number)  # torch.manual_seed takes a millisecond: it looks at every device
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(number)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch; Lightning does the rest of the step."""

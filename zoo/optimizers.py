@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from zoo.registry import register
 
-SCHEDULES = ("constant", "linear", "cosine", "one_cycle", "step", "exponential")
+SCHEDULES = ("constant", "linear", "cosine", "step", "exponential")
 
 
 class Recipe:
@@ -20,9 +20,11 @@ class Recipe:
 
     lr: peak learning rate, > 0.
     weight_decay: >= 0; added to the gradient as weight_decay * w (AdamW: decoupled from it).
-    schedule: one of SCHEDULES.
-    warmup: fraction of the run, in [0, 1), in which the rate climbs linearly from 0 (one_cycle: from 0 to the peak).
-    gamma: factor of `step` (at every `step_every`-th of the run) and of `exponential` (over the whole run).
+    schedule: what the rate does after the warm-up: constant | linear or cosine, falling to 0 (with a warm-up this is
+        the "one cycle" of Smith & Topin 2018) | step, times gamma at one third and at two thirds | exponential, falling
+        to gamma times the peak.
+    warmup: fraction of the run, in [0, 1), in which the rate climbs linearly to its peak.
+    gamma: factor of `step` and `exponential`, in (0, 1].
     """
 
     def __init__(self, lr: float, weight_decay: float, schedule: str, warmup: float, gamma: float):
@@ -54,7 +56,7 @@ class Recipe:
         if done < self.warmup:
             return (step + 1) / max(1, math.ceil(self.warmup * total))
         after = (done - self.warmup) / (1 - self.warmup)  # fraction of what follows the warm-up
-        if self.schedule in ("linear", "one_cycle"):
+        if self.schedule == "linear":
             return max(0.0, 1 - after)
         if self.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * min(1.0, after)))

@@ -1,7 +1,8 @@
-"""Names -> classes, and a class's signature -> its Hydra schema.
+"""Names -> classes, and a class's signature -> the schema of its settings.
 
 `@register("lenet")` on a model makes `model=lenet` selectable; its typed constructor is the schema, so a misspelt
-key or a wrong type is an error before any work starts, and no default is written twice.
+key or a wrong type is an error before any work starts, and no default is written twice. Needs no Hydra: loading a
+trained network comes through here too.
 """
 
 import dataclasses
@@ -10,10 +11,9 @@ import inspect
 import pkgutil
 from typing import Any, TypeVar, get_type_hints
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
-
 from zoo.errors import ConfigError
+
+MISSING = "???"  # OmegaConf's sign for a value that something else must give
 
 T = TypeVar("T", bound=type)
 
@@ -27,7 +27,6 @@ def register(name: str, group: str = "model"):
         if name in CLASSES[group]:
             raise ValueError(f"{group} {name!r} is registered twice: {CLASSES[group][name]} and {cls}")
         CLASSES[group][name] = cls
-        ConfigStore.instance().store(group=group, name=name, node=schema(cls))
         return cls
 
     return decorate

@@ -3,6 +3,7 @@
 Everything that can be wrong is looked at before Lightning is imported, so that a mistake is answered in seconds.
 """
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -103,6 +104,7 @@ def run(settings: "Settings") -> dict[str, Any]:
 
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
+    check_hardware(settings.trainer.accelerator, settings.trainer.devices)
     data = build("data", settings.names["data"], settings.data)
     arguments = {k: data.provides.get(k, v) if v == "???" else v for k, v in settings.model.items()}
     torch.manual_seed(settings.seed)
@@ -113,8 +115,13 @@ def run(settings: "Settings") -> dict[str, Any]:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
     about = describe(settings, arguments, data)
     folder, resume_from = continued(settings, about) or (new_folder(settings), None)
+    try:
+        data.load()
+    except ZooError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # nothing has begun; a folder with something in it stays
+        raise
     write_config(settings, folder)
-    data.load()
     before = {f"before/{name}": value for name, value in data.probe(network).items()}
 
     from zoo.torchvision_operators import declare_missing_operators
@@ -163,6 +170,18 @@ def run(settings: "Settings") -> dict[str, Any]:
     write_whole(folder / "result.json", (json.dumps(result) + "\n").encode())
     tell(result)
     return result
+
+
+def check_hardware(accelerator: str, devices: int) -> None:
+    """Raises ConfigError where the processor asked for is not there."""
+    import torch
+
+    there = {"gpu": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if accelerator in there and there[accelerator] < devices:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator} with trainer.devices={devices}: "
+            f"this machine has {there[accelerator]}; use trainer=cpu"
+        )
 
 
 def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> None:

@@ -5,7 +5,7 @@ Lecture: Cyprus U03 (slide 3): XOR can be solved with 2 hidden neurons and 1 out
 Source:  Rumelhart, Hinton & Williams 1986 (PDP, chapter 8) report local minima for XOR; Hamey, XOR has no local
          minima, Neural Networks 1998, shows that they are plateaux.
 Input:   x (B, in_features) float32, seen by every copy.
-Output:  logits (R, B) float32: copy r's logit of class 1.
+Output:  logits (B, R) float32: each copy's logit of class 1.
 Result:  configs/experiment/xor_2_2_1.yaml, xor_2_2_1_naive.yaml.
 
 Shapes: R copies, B batch, D features, H hidden.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from zoo.models.activations import activation_named
 from zoo.registry import register
 
-INITS = ("pytorch", "normal")
+INITS = ("pytorch", "normal", "opposed")
 OBJECTIVES = ("cross_entropy", "squared_error")
 
 
@@ -35,7 +35,10 @@ class ManyMLPs(nn.Module):
     hidden_size: H.
     activation: of the hidden neurons; step | linear | sigmoid | tanh | relu.
     objective: cross_entropy | squared_error (of the sigmoid output).
-    init: pytorch, uniform in +-1/sqrt(fan-in) | normal, N(0, init_std^2) for weights and biases alike.
+    init: pytorch, uniform in +-1/sqrt(fan-in) | normal, N(0, init_std^2) for weights and biases alike | opposed: hidden
+        neurons start as opponents, with biases +1, -1, +1, ... and output weights +2, -2, +2, ...; only the first
+        weights, N(0, init_std^2), are drawn. Two neurons that start alike may turn into the same feature, and a net
+        with one feature cannot tell XOR: that is the plateau where the other starts get stuck.
     """
 
     def __init__(
@@ -64,16 +67,21 @@ class ManyMLPs(nn.Module):
         self.activation = activation_named(activation)
         self.objective = objective
         shapes = {
-            "weight1": (num_copies, in_features, hidden_size),
-            "bias1": (num_copies, 1, hidden_size),
-            "weight2": (num_copies, hidden_size, 1),
-            "bias2": (num_copies, 1, 1),
+            "weight1": (in_features, hidden_size, num_copies),  # copies last: all first layers are one matrix product
+            "bias1": (hidden_size, num_copies),
+            "weight2": (hidden_size, num_copies),
+            "bias2": (num_copies,),
         }
         for name, shape in shapes.items():
-            fan_in = in_features if name.endswith("1") else hidden_size
-            bound = 1 / math.sqrt(fan_in)
-            start = init_std * torch.randn(shape) if init == "normal" else (2 * torch.rand(shape) - 1) * bound
+            bound = 1 / math.sqrt(in_features if name.endswith("1") else hidden_size)
+            start = (2 * torch.rand(shape) - 1) * bound if init == "pytorch" else init_std * torch.randn(shape)
             setattr(self, name, nn.Parameter(start))
+        if init == "opposed":
+            signs = torch.tensor([1.0, -1.0]).repeat(hidden_size)[:hidden_size]  # (H,)
+            with torch.no_grad():
+                self.bias1.copy_(signs[:, None])
+                self.weight2.copy_(2 * signs[:, None])
+                self.bias2.zero_()
 
     @property
     def example_input(self) -> Tensor:
@@ -81,25 +89,28 @@ class ManyMLPs(nn.Module):
         return torch.zeros(2, self.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (R, B). Raises ValueError if an item has not `in_features` numbers."""
+        """Logits (B, R). Raises ValueError if an item has not `in_features` numbers."""
         x = x.flatten(1)  # (B, D)
         if x.shape[1] != self.in_features:
             raise ValueError(f"the MLPs take items of {self.in_features} numbers, got {x.shape[1]}")
-        hidden = self.activation(x @ self.weight1 + self.bias1)  # (R, B, H)
-        return (hidden @ self.weight2 + self.bias2)[:, :, 0]  # (R, B)
+        z = (x @ self.weight1.flatten(1)).unflatten(1, self.bias1.shape)  # (B, D) @ (D, H * R) -> (B, H, R)
+        hidden = self.activation(z + self.bias1)  # (B, H, R)
+        return (hidden * self.weight2).sum(1) + self.bias2  # (B, R)
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Sum over the copies of the mean loss per item; mean accuracy; `solved`, the share of copies with no error."""
+        """Sum over the copies of the mean loss per item; in eval mode also accuracy, and the share of copies `solved`.
+
+        A step is so small that counting right answers would make up a sixth of it: not while training.
+        """
         x, targets = batch
         logits = self(x)
-        wanted = targets.to(logits.dtype).expand_as(logits)
+        wanted = targets[:, None].to(logits.dtype).expand_as(logits)
         if self.objective == "cross_entropy":
             losses = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
         else:
             losses = 0.5 * (torch.sigmoid(logits) - wanted).square()
-        correct = (logits > 0) == (wanted > 0.5)
-        return {
-            "loss": losses.mean(1).sum(),
-            "acc": correct.float().mean(),
-            "solved": correct.all(1).float().mean(),
-        }
+        loss = losses.mean(0).sum()
+        if self.training:
+            return {"loss": loss}
+        correct = (logits > 0) == (wanted > 0.5)  # (B, R)
+        return {"loss": loss, "acc": correct.float().mean(), "solved": correct.all(0).float().mean()}
