@@ -44,6 +44,7 @@ class TrainerConfig:
     monitor: str = "val/loss"  # what `select: best` and early stopping look at; accuracies are maximised
     early_stopping_patience: int | None = None  # validations without improvement before the run stops
     checkpoint_every_n_steps: int | None = None  # beside the one after each validation
+    log_every_n_steps: int | None = None  # steps per logged training mean; None: once per epoch
     progress: bool = True
 
 
@@ -160,7 +161,9 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"logger={settings.logger.name} needs the package {package}: pip install {package}")
     for key, least in (("devices", 1), ("max_epochs", 1), ("val_every_n_epochs", 1)):
         require(getattr(trainer, key) >= least, f"trainer.{key}", f">= {least}", getattr(trainer, key))
-    for key in ("threads", "max_steps", "early_stopping_patience", "checkpoint_every_n_steps"):
+    for key in (
+        "threads", "max_steps", "early_stopping_patience", "checkpoint_every_n_steps", "log_every_n_steps"
+    ):  # fmt: skip
         value = getattr(trainer, key)
         require(value is None or value >= 1, f"trainer.{key}", ">= 1 or null", value)
     clip = trainer.gradient_clip_norm

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_metrics(path: Path) -> dict[str, list[tuple[float, float]]]:
         for row in csv.DictReader(file):
             for name, text in row.items():
                 if text and "/" in name:
-                    series.setdefault(name, []).append((float(row["epoch"]) + 1, float(text)))
+                    series.setdefault(name, []).append((float(row["epoch"]), float(text)))
     return series
 
 
@@ -66,15 +67,21 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
         label = part if metric in ("loss", "acc") else f"{part} {metric}"
         width = 2.0 if metric in ("loss", "acc") else 1.0
-        axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, label=label)
-    for axes, label in ((left, "loss (nats)"), (right, "accuracy")):
+        marker = "o" if len(points) <= 12 else None  # a single point would not be seen
+        axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, marker=marker, label=label)
+    for axes, label in ((left, "loss"), (right, "accuracy")):
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines:
             axes.legend(frameon=False)
-    if all(value > 0 for line in left.lines for value in line.get_ydata()):
+    losses = [value for line in left.lines for value in line.get_ydata()]
+    if losses and min(losses) > 0:
         left.set_yscale("log")
+        plain = FuncFormatter(lambda value, _: f"{value:g}")
+        left.yaxis.set_major_formatter(plain)
+        if max(losses) < 10 * min(losses):  # else the powers of ten are labels enough
+            left.yaxis.set_minor_formatter(plain)
     return figure
 
 
@@ -178,9 +185,9 @@ def worst_mistakes(logits: Tensor, test: tuple[Tensor, ...], title: str, count: 
 def conv_filters(weight: Tensor, title: str) -> Figure:
     """Every filter of the first convolution, (C_out, C_in, h, w): red positive, blue negative, one scale for all."""
     filters = weight.mean(1)  # (C_out, h, w); for grey input the filter itself
-    columns = min(10, len(filters))
-    rows = -(-len(filters) // columns)
-    figure = Figure(figsize=(8.0, 0.9 + 0.85 * rows * 10 / columns if columns == 10 else 2.2), layout="constrained")
+    rows = -(-len(filters) // 10)
+    columns = -(-len(filters) // rows)
+    figure = Figure(figsize=(8.0, 0.6 + 8.0 / columns * rows), layout="constrained")
     figure.suptitle(f"{title}: the {len(filters)} filters of the first convolution")
     bound = float(filters.abs().max())
     for axes, i in zip(figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True):

@@ -64,7 +64,7 @@ def fit(
             log_every_n_steps=steps_per_epoch,
             default_root_dir=folder,
         )  # fmt: skip
-        module = ZooModule(network, recipe, total_steps, settings.seed, about)
+        module = ZooModule(network, recipe, total_steps, settings.seed, about, options.log_every_n_steps)
         trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
     chosen = read_checkpoint(best)
     load_weights(network, chosen, best)

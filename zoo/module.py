@@ -15,13 +15,22 @@ class ZooModule(pl.LightningModule):
 
     total_steps: planned optimizer steps, for the schedule.
     about: what the checkpoint says of the network, in plain values.
+    log_every_n_steps: how many steps one training mean is over; None: the steps of an epoch.
     means: the latest mean per item of every metric, as `train/acc`, `val/loss`, ...
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, total_steps: int, seed: int, about: dict[str, Any]):
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe | None,
+        total_steps: int,
+        seed: int,
+        about: dict[str, Any],
+        log_every_n_steps: int | None = None,
+    ):
         super().__init__()
         self.network, self.recipe, self.total_steps = network, recipe, total_steps
-        self.seed, self.about = seed, about
+        self.seed, self.about, self.log_every_n_steps = seed, about, log_every_n_steps
         self.means: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
         self.items = {"train": 0, "val": 0, "test": 0}
@@ -36,8 +45,10 @@ class ZooModule(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch; Lightning does the rest of the step."""
         loss = self.add("train", batch)
-        if batch_idx + 1 == self.trainer.num_training_batches or self.global_step + 1 == self.total_steps:
-            self.finish("train", self.global_step + 1)
+        step = self.global_step + 1
+        end = batch_idx + 1 == self.trainer.num_training_batches or step == self.total_steps
+        if end or (self.log_every_n_steps and step % self.log_every_n_steps == 0):
+            self.finish("train", step)
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -73,8 +84,8 @@ class ZooModule(pl.LightningModule):
         means = {key: float(self.sums.pop(key)) / self.items[part] for key in keys}
         self.items[part] = 0
         self.means |= means
-        for logger in self.loggers:
-            logger.log_metrics({**means, "epoch": self.current_epoch}, step)
+        for logger in self.loggers:  # there are none while testing
+            logger.log_metrics({**means, "epoch": step / self.trainer.num_training_batches}, step)
         return means
 
     def configure_optimizers(self) -> Any:
@@ -90,10 +101,13 @@ class ZooModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What is needed to build the network again, to continue, and to know how good it is."""
         checkpoint["zoo"] = {**self.about, "metrics": dict(self.means)}
+        checkpoint["running_sums"] = {"sums": dict(self.sums), "items": dict(self.items)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The means of the epoch that was last."""
+        """The means of the epoch that was last, and the sums of the one that had begun."""
         self.means = dict(checkpoint["zoo"]["metrics"])
+        self.sums = {key: value.to(self.device) for key, value in checkpoint["running_sums"]["sums"].items()}
+        self.items = dict(checkpoint["running_sums"]["items"])
 
 
 class ZooData(pl.LightningDataModule):
