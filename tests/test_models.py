@@ -1,29 +1,162 @@
-"""Over the registry: every network has the right shapes, a sane loss at the start, and learns with every parameter."""
+"""Over the registry: every network keeps the contract, has a sane loss at the start and learns with every parameter."""
 
+import ast
+import inspect
 import math
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 import torch
 
 import zoo
-from zoo.registry import load_all
+from zoo.checkpoint import write_checkpoint
+from zoo.registry import MISSING, build, load_all
 
-ARGUMENTS = {"num_classes": 10, "in_features": 12}
+PROVIDED = {"num_classes": 10, "in_features": 12}  # as a data set would
+
+# What else a model needs, and its other forms: name, arguments, parameters, loss at the start (None: ln of the classes).
+MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
+    ("lenet", {}, 61_706, None),
+    ("lenet", {"variant": "paper"}, 60_000, 84.0),  # the distance of an F6 at rest from a code of +-1
+    ("nielsen_convnet", {}, 289_630, None),
+    ("nielsen_convnet", {"channels": [20, 40]}, 85_670, None),
+    ("fast_convnet", {}, 142_586, None),
+    ("mlp", {"in_features": 784}, 79_510, None),
+    ("mlp", {"in_features": 2, "num_classes": 2, "hidden_sizes": [2]}, 9, None),
+    ("many_mlps", {"in_features": 2, "num_classes": 2, "num_copies": 5}, 5 * 9, 5 * math.log(2)),  # summed over copies
+]
+CASES = [(name, given) for name, given, _, _ in MORE]
+CASES += [(name, {}) for name in zoo.list_models() if name not in {case[0] for case in CASES}]
 
 
-def make(name: str) -> torch.nn.Module:
-    cls = load_all()["model"][name]
-    hints = cls.__init__.__annotations__
-    return zoo.create(name, **{k: v for k, v in ARGUMENTS.items() if k in hints})
-
-
-@pytest.mark.parametrize("name", zoo.list_models())
-def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str) -> None:
+def make(name: str, given: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
     torch.manual_seed(0)
-    net = make(name)
-    x = torch.randn_like(net.example_input.repeat(16, *[1] * (net.example_input.dim() - 1)))
-    loss = net.loss((x, torch.arange(len(x)) % 10))["loss"]
-    assert abs(float(loss.detach()) - math.log(10)) < 0.5
+    parameters = inspect.signature(load_all()["model"][name]).parameters
+    arguments = {k: v for k, v in PROVIDED.items() if k in parameters} | given
+    return zoo.create(name, **arguments), arguments
+
+
+def batch(net: torch.nn.Module, num_classes: int, size: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(size, *net.example_input.shape[1:])
+    return x, torch.arange(size) % num_classes
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_example_input_gives_finite_outputs_one_per_item(name: str, given: dict[str, Any]) -> None:
+    net, _ = make(name, given)
+    net.eval()
+    with torch.no_grad():
+        assert net(net.example_input).isfinite().all()
+        x, _ = batch(net, 2)
+        logits = net(x)
+    assert len(logits) == len(x)
+    # No item sees another, in eval mode.
+    torch.testing.assert_close(net(x[:3]), logits[:3], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str, given: dict[str, Any]) -> None:
+    net, arguments = make(name, given)
+    classes = arguments["num_classes"]
+    expected = next((start for n, g, _, start in MORE if (n, g) == (name, given) and start), math.log(classes))
+    loss = net.loss(batch(net, classes))["loss"]
+    assert float(loss.detach()) == pytest.approx(expected, rel=0.25)
     loss.backward()
     for parameter_name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_loss_does_not_depend_on_the_order_of_the_items(name: str, given: dict[str, Any]) -> None:
+    net, arguments = make(name, given)
+    x, targets = batch(net.eval(), arguments["num_classes"])
+    order = torch.randperm(len(x))
+    torch.testing.assert_close(net.loss((x, targets))["loss"], net.loss((x[order], targets[order]))["loss"])
+
+
+@pytest.mark.parametrize(("name", "given", "count", "_"), MORE)
+def test_parameter_count(name: str, given: dict[str, Any], count: int, _: float | None) -> None:
+    net, _ = make(name, given)
+    assert sum(p.numel() for p in net.parameters()) == count
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_saved_and_loaded_it_is_the_same_network(name: str, given: dict[str, Any], tmp_path: Path) -> None:
+    net, arguments = make(name, given)
+    net.loss(batch(net, arguments["num_classes"]))  # moves the running means where there are any
+    path = tmp_path / "net.ckpt"
+    weights = {f"network.{key}": value for key, value in net.state_dict().items()}
+    write_checkpoint({"zoo": {"model": name, "arguments": arguments}, "state_dict": weights}, path)
+    again = zoo.load(str(path))
+    assert not again.training
+    x, _ = batch(net, 2)
+    assert torch.equal(again(x), net.eval()(x))
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_constructor_takes_typed_plain_values_only(name: str) -> None:
+    cls = load_all()["model"][name]
+    plain = {int, float, str, bool, list[int], list[float], list[str], int | None, float | None, str | None}
+    hints = get_type_hints(cls.__init__)
+    for parameter in list(inspect.signature(cls).parameters.values()):
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD, parameter
+        assert hints[parameter.name] in plain, parameter
+        assert f"{parameter.name}:" in cls.__doc__, f"{parameter.name} is not documented"
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
+    path = Path(inspect.getfile(load_all()["model"][name]))
+    text = path.read_text()
+    allowed = {"torch", "math", "collections", "typing"}
+    for node in ast.walk(ast.parse(text)):
+        modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for module in modules:
+            assert module.split(".")[0] in allowed or module in ("zoo.registry", "zoo.models.activations"), module
+    for heading in ("Lecture:", "Source:", "Input:", "Output:", "Result:", "Shapes:"):
+        assert heading in ast.get_docstring(ast.parse(text)), heading
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        ("mlp", {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ("mlp", {"hidden_sizes": [3, 0]}, "hidden_sizes must all be >= 1"),
+        ("mlp", {"in_features": 0}, "in_features must be >= 1"),
+        ("mlp", {"num_classes": 1}, "num_classes must be >= 2"),
+        ("mlp", {"activation": "gelu"}, "activation must be one of step, linear, sigmoid, tanh, relu, got 'gelu'"),
+        ("lenet", {"variant": "1998"}, "variant must be one of modern, paper"),
+        ("lenet", {"variant": "paper", "num_classes": 5}, "codes for 10 digits, got num_classes=5"),
+        ("lenet", {"in_channels": 0}, "in_channels must be >= 1"),
+        ("lenet", {"dropout": -0.1}, "dropout must lie in"),
+        ("nielsen_convnet", {"channels": [20, 40, 80]}, "channels must be one or two"),
+        ("nielsen_convnet", {"hidden_sizes": [0]}, "hidden_sizes must all be >= 1"),
+        ("fast_convnet", {"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\)"),
+        ("fast_convnet", {"hidden_size": 0}, "hidden_size must be >= 1"),
+        ("many_mlps", {"num_classes": 3}, "got num_classes=3"),
+        ("many_mlps", {"num_classes": 2, "init": "zeros"}, "init must be one of"),
+        ("many_mlps", {"num_classes": 2, "num_copies": 0}, "num_copies must be >= 1"),
+        ("many_mlps", {"num_classes": 2, "init_std": -1.0}, "init_std must be"),
+        ("mlp", {"hidden_size": 3}, "has no argument 'hidden_size'; valid: in_features, num_classes"),
+        ("perceptron", {}, "unknown model 'perceptron'; valid: "),
+    ],
+)
+def test_bad_values_are_named_with_their_rule(name: str, wrong: dict[str, Any], words: str) -> None:
+    given = {} if name in ("lenet", "nielsen_convnet", "fast_convnet", "perceptron") else {"in_features": 2}
+    needed = {} if name == "perceptron" else {"num_classes": 10}
+    with pytest.raises(zoo.errors.ConfigError, match=words):
+        zoo.create(name, **(given | needed | wrong))
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(zoo.errors.ConfigError, match="model 'mlp' needs 'in_features'"):
+        build("model", "mlp", {"in_features": MISSING, "num_classes": 2})
+
+
+@pytest.mark.parametrize("name", [n for n in zoo.list_models() if "Conv" in load_all()["model"][n].__doc__])
+def test_pictures_of_another_size_are_refused(name: str) -> None:
+    net, _ = make(name, {})
+    with pytest.raises(ValueError, match=r"takes \(1, 28, 28\) pictures, got \(1, 32, 32\)"):
+        net(torch.zeros(2, 1, 32, 32))

@@ -41,7 +41,9 @@ def fit(
     total_steps = min(steps_per_epoch * options.max_epochs, options.max_steps or 2**62)
     metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
-    checkpoints = Checkpoints(last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv)
+    checkpoints = Checkpoints(
+        last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv
+    )
     if resume and (resume["zoo"]["finished"] or resume["global_step"] >= total_steps):
         # Killed between the last save and the result: nothing is left to train.
         if options.select == "last" or not best.exists():

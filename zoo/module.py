@@ -68,7 +68,7 @@ class ZooModule(pl.LightningModule):
         self.log_dict(self.finish("test", self.global_step))
 
     def add(self, part: str, batch: Any) -> Tensor:
-        """The loss of one batch. Metrics are summed here and logged once per epoch: a log call costs more than a step."""
+        """The loss of one batch. Metrics are summed here and logged once per epoch: a log call is dear."""
         metrics = self.network.loss(batch)
         items = len(batch[0])
         for name, value in metrics.items():
@@ -93,9 +93,7 @@ class ZooModule(pl.LightningModule):
         optimizer = self.recipe.build(self.network.parameters())
         if self.recipe.constant:
             return optimizer
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self.recipe.factor(step, self.total_steps)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.factor(step, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -200,7 +200,7 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
 
 
 def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -> dict[str, Any]:
-    """What a checkpoint says of itself, in plain values: enough to build the network, and to continue or repeat the run."""
+    """What a checkpoint says of itself, in plain values: enough to build the network and to continue the run."""
     import torch
 
     from zoo import __version__
@@ -280,7 +280,7 @@ def new_folder(settings: "Settings") -> Path:
                 if settings.run_dir:
                     raise
     except OSError as error:
-        raise OutputError(f"cannot make run directory {wanted}: {error.strerror}") from error
+        raise OutputError(f"cannot make run directory {wanted}: {error.filename}: {error.strerror}") from error
     raise OutputError(f"a thousand runs of this second lie in {wanted.parent}")
 
 

@@ -79,9 +79,11 @@ class Batches:
         self.per_pass = -(-self.size // self.batch_size)  # the last batch may be smaller
 
     def __len__(self) -> int:
+        """Batches per epoch."""
         return self.per_pass * self.repeat
 
     def __iter__(self) -> Iterator[Split]:
+        """The batches of the current epoch that are still to come."""
         start = self.step() if self.step else 0
         end = (start // len(self) + 1) * len(self)  # of this epoch
         if self.per_pass == 1:  # the whole set at once: no order, no copy

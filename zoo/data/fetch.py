@@ -3,6 +3,7 @@
 A file that is there is checked on every use: a damaged or half-copied one is named, never read.
 """
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -77,35 +79,48 @@ class NoDowngrade(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, answer, code, text, headers, address)
 
 
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """What goes wrong in here is the disk's fault, not the network's. Raises OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+
+
 def download(url: str, target: Path, file: File) -> Path:
     """Fetch into a temporary file beside the target, check, rename."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     digest, size, shown = hashlib.sha256(), 0, time.monotonic()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer, open(part, "wb") as out:
-            source: Any = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
-            while block := source.read(1 << 20):
-                size += len(block)
-                if size > file.size:
-                    break  # not the file meant, and nothing says how much more would come
-                digest.update(block)
-                out.write(block)
-                if time.monotonic() - shown > 1:
-                    shown = time.monotonic()
-                    print(f"{file.name}: {size / file.size:.0%} of {file.size:,} bytes", file=sys.stderr)
-            out.flush()
-            os.fsync(out.fileno())
-        if size != file.size or digest.hexdigest() != file.sha256:
-            raise DataError(
-                f"{url} is not the file expected: {size:,} bytes with SHA-256 {digest.hexdigest()[:12]}..., "
-                f"expected {file.size:,} with {file.sha256[:12]}...; nothing was kept"
-            )
-        os.replace(part, target)
-        return target
-    except gzip.BadGzipFile as error:
-        raise DataError(f"{url} is not a gzip file ({error}); nothing was kept") from error
-    except PermissionError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer:
+        source: Any = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            out = open(part, "wb")
+        try:
+            with out:
+                while block := source.read(1 << 20):
+                    size += len(block)
+                    if size > file.size:
+                        break  # not the file meant, and nothing says how much more would come
+                    digest.update(block)
+                    with writing(target):
+                        out.write(block)
+                    if time.monotonic() - shown > 1:
+                        shown = time.monotonic()
+                        print(f"{file.name}: {size / file.size:.0%} of {file.size:,} bytes", file=sys.stderr)
+                with writing(target):
+                    out.flush()
+                    os.fsync(out.fileno())
+            if size != file.size or digest.hexdigest() != file.sha256:
+                raise DataError(
+                    f"{url} is not the file expected: {size:,} bytes with SHA-256 {digest.hexdigest()[:12]}..., "
+                    f"expected {file.size:,} with {file.sha256[:12]}...; nothing was kept"
+                )
+            with writing(target):
+                os.replace(part, target)
+        except gzip.BadGzipFile as error:
+            raise DataError(f"{url} is not a gzip file ({error}); nothing was kept") from error
+        finally:
+            part.unlink(missing_ok=True)
+    return target

@@ -1,6 +1,7 @@
 """MNIST: 70,000 handwritten digits in the official split, the last 5,000 training pictures set aside for validation.
 
-Source: LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist; licence CC BY-SA 3.0; read by torchvision.datasets.MNIST.
+Source: LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist; licence CC BY-SA 3.0; read by
+torchvision.datasets.MNIST.
 """
 
 import torch

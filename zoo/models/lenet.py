@@ -7,10 +7,10 @@ Input:   x (B, in_channels, 28, 28) float32, standardised pixels.
 Output:  logits (B, num_classes) float32; of the paper's variant, minus the squared distance to each class's code.
 Result:  configs/experiment/digits_lenet.yaml, mnist_lenet.yaml (paper: 0.9905 on MNIST, no distortions).
 Differs: variant="modern", the default, is the copy that everybody draws: all maps of C3 see all maps of S2, maximum
-         instead of trained subsampling, ReLU, softmax; 61,706 parameters. variant="paper" is the network of 1998 with its
-         60,000, except that pictures are standardised (paper: background -0.1, ink 1.175) and padded with zeros, that
-         subsampling starts as the mean, that the 7x12 code pictures are drawn afresh, and that plain optimizers train it
-         (paper: stochastic diagonal Levenberg-Marquardt).
+         instead of trained subsampling, ReLU, softmax; 61,706 parameters. variant="paper" is the network of 1998 with
+         its 60,000, except that pictures are standardised (paper: background -0.1, ink 1.175) and padded with zeros,
+         that subsampling starts as the mean, that the 7x12 code pictures are drawn afresh, and that plain optimizers
+         train it (paper: stochastic diagonal Levenberg-Marquardt).
 
 Shapes: B batch, C channels, K classes.
 """

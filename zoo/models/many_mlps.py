@@ -35,6 +35,7 @@ class ManyMLPs(nn.Module):
     hidden_size: H.
     activation: of the hidden neurons; step | linear | sigmoid | tanh | relu.
     objective: cross_entropy | squared_error (of the sigmoid output).
+    init_std: deviation of what is drawn from a normal distribution, > 0.
     init: pytorch, uniform in +-1/sqrt(fan-in) | normal, N(0, init_std^2) for weights and biases alike | opposed: hidden
         neurons start as opponents, with biases +1, -1, +1, ... and output weights +2, -2, +2, ...; only the first
         weights, N(0, init_std^2), are drawn. Two neurons that start alike may turn into the same feature, and a net

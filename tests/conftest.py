@@ -1,0 +1,43 @@
+"""What many tests need: runs in an empty folder, in this process or as a user types them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+MNIST_THERE = (Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache") / "MNIST" / "raw").is_dir()
+
+needs_mnist = pytest.mark.skipif(not MNIST_THERE, reason="MNIST is not there; say where with ZOO_DATA_DIR")
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """`train("experiment=xor_mlp", ...)` runs in this process, in an empty folder; gives the result."""
+    from zoo.config import compose_settings
+    from zoo.train import run
+
+    monkeypatch.chdir(tmp_path)
+    return lambda *overrides: run(compose_settings(list(overrides)))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`shell("experiment=xor_mlp", ...)` runs train.py as a new process in an empty folder; warnings are errors."""
+
+    def call(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", *WAIVED, str(ROOT / "train.py"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, **options)
+
+    return call
+
+
+# As in pyproject.toml: Lightning 2.6.6 uses a name that torch 2.13 deprecates.
+WAIVED = ["-W", "ignore::FutureWarning"]
