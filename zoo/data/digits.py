@@ -13,7 +13,8 @@ from zoo.registry import register
 
 @register("digits", group="data")
 class Digits(DataSet):
-    """Items: (1, image_size, image_size) float32, standardised; labels 0..9 int64.
+    """Items: (1, image_size, image_size) float32, standardised with mean and deviation of the 8x8 pictures;
+    labels 0..9 int64.
 
     image_size: the 8x8 pictures are scaled up to it (bilinear); 28 is what the MNIST networks take.
     """

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -90,7 +91,7 @@ def writing(target: Path) -> Iterator[None]:
 
 def download(url: str, target: Path, file: File) -> Path:
     """Fetch into a temporary file beside the target, check, rename."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
     digest, size, shown = hashlib.sha256(), 0, time.monotonic()
     with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer:
         source: Any = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
