@@ -5,6 +5,7 @@ holds both and any torch reads it. Writing goes to a temporary file beside the t
 a kill or a full disk leaves the previous file as it was.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -47,8 +48,10 @@ def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone when all went well
+            part.unlink()
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Any]:
@@ -64,7 +67,9 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
         content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{text} holds something other than tensors and plain values; not loaded") from error
-    if not isinstance(content, dict) or "zoo" not in content:
+    about = content.get("zoo") if isinstance(content, dict) else None
+    parts = [about.get("arguments"), content.get("state_dict")] if isinstance(about, dict) else []
+    if len(parts) != 2 or not all(isinstance(part, dict) for part in parts) or "model" not in about:
         raise CheckpointError(f"{text} does not say which network it holds; not a checkpoint of the zoo")
     return content
 

@@ -1,0 +1,180 @@
+"""Checkpoint files: whole or refused, never executed, loaded without Hydra or Lightning."""
+
+import os
+import random
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+import zoo
+from zoo.checkpoint import MARK, read_checkpoint, write_checkpoint, write_whole
+from zoo.errors import CheckpointError, ConfigError, OutputError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A good checkpoint of a small network."""
+    arguments = {"in_features": 3, "num_classes": 4, "hidden_sizes": [5]}
+    torch.manual_seed(0)
+    net = zoo.create("mlp", **arguments)
+    weights = {f"network.{key}": value for key, value in net.state_dict().items()}
+    write_checkpoint({"zoo": {"model": "mlp", "arguments": arguments}, "state_dict": weights}, tmp_path / "good.ckpt")
+    return tmp_path / "good.ckpt"
+
+
+def test_any_torch_reads_it(path: Path) -> None:
+    assert set(torch.load(path, weights_only=True)) == {"zoo", "state_dict"}
+
+
+def test_no_flipped_bit_is_loaded(path: Path) -> None:
+    good, dice = path.read_bytes(), random.Random(0)
+    for _ in range(200):
+        bad = bytearray(good)
+        bad[dice.randrange(len(bad))] ^= 1 << dice.randrange(8)
+        path.write_bytes(bad)
+        with pytest.raises(CheckpointError):
+            zoo.load(str(path))
+
+
+def test_no_zeroed_block_and_no_shortened_file_is_loaded(path: Path) -> None:
+    good = path.read_bytes()
+    for start in range(0, len(good), 256):
+        block = good[start : start + 256]
+        if any(block):
+            path.write_bytes(good[:start] + bytes(len(block)) + good[start + len(block) :])
+            with pytest.raises(CheckpointError):
+                zoo.load(str(path))
+        path.write_bytes(good[:start])
+        with pytest.raises(CheckpointError, match="cut short|damaged"):
+            zoo.load(str(path))
+    path.write_bytes(good + b"x")
+    with pytest.raises(CheckpointError):
+        zoo.load(str(path))
+
+
+class Bomb:
+    """Unpickling it would make a file."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any, **options: Any):
+            super().__init__(*args, directory=str(tmp_path), **options)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+def test_code_in_a_file_is_never_executed_whatever_the_door(path: Path, server: str, tmp_path: Path) -> None:
+    bombs, target = {}, tmp_path / "exploded"
+    bombs["marked.ckpt"] = {**read_checkpoint(path), "more": Bomb(target)}
+    write_checkpoint(bombs["marked.ckpt"], tmp_path / "marked.ckpt")  # with a SHA-256 that is right
+    torch.save({"state_dict": Bomb(target)}, tmp_path / "plain.ckpt")
+    torch.save({"state_dict": Bomb(target)}, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    for name in ("marked.ckpt", "plain.ckpt", "old.ckpt"):
+        for source in (str(tmp_path / name), f"{server}/{name}"):
+            with pytest.raises(CheckpointError):
+                zoo.load(source)
+    assert not target.exists()
+    torch.load(tmp_path / "plain.ckpt", weights_only=False)
+    assert target.exists()  # the bomb was a real one
+
+
+def test_from_an_address_it_is_the_same_network(path: Path, server: str) -> None:
+    x = torch.randn(2, 3)
+    assert torch.equal(zoo.load(f"{server}/good.ckpt")(x), zoo.load(str(path))(x))
+    with pytest.raises(CheckpointError, match="cannot fetch checkpoint .*404"):
+        zoo.load(f"{server}/other.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x89PNG\r\n", b"\x80\x04K\x01.", b"x" * 10_000])
+def test_other_files_are_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="other.ckpt is not a checkpoint of the zoo") as caught:
+        zoo.load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}, {"zoo": 3}, {"zoo": {}}, {"zoo": {"model": "mlp"}}])
+def test_whole_files_without_a_network_are_refused(content: Any, tmp_path: Path) -> None:
+    write_checkpoint(content, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="does not say which network it holds"):
+        zoo.load(str(tmp_path / "other.ckpt"))
+
+
+def test_a_file_or_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing.ckpt: No such file or directory"):
+        zoo.load(str(tmp_path / "nothing.ckpt"))
+    with pytest.raises(CheckpointError, match=r"best.ckpt: No such file or directory"):
+        zoo.load(str(tmp_path))
+
+
+def test_what_does_not_fit_the_network_is_named(path: Path) -> None:
+    content = read_checkpoint(path)
+    for change, words in (
+        ({"arguments": {"in_features": 3, "num_classes": 4, "hidden_sizes": [6]}}, r"has \(5, 3\) .* the network \(6, 3\)"),
+        ({"arguments": {"in_features": 3, "num_classes": 4, "hidden_sizes": []}}, "does not fit"),
+    ):
+        write_checkpoint({**content, "zoo": {**content["zoo"], **change}}, path)
+        with pytest.raises(CheckpointError, match=words):
+            zoo.load(str(path))
+    for change, words in (({"model": "mlpp"}, "unknown model 'mlpp'"), ({"arguments": {"depth": 3}}, "no argument")):
+        write_checkpoint({**content, "zoo": {**content["zoo"], **change}}, path)
+        with pytest.raises(ConfigError, match=words):
+            zoo.load(str(path))
+
+
+def test_a_full_disk_leaves_the_previous_file(path: Path) -> None:
+    good = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write .*good.ckpt: File too large"):
+            write_checkpoint({"zoo": {}, "state_dict": {"w": torch.zeros(10_000)}}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == good
+    assert [p.name for p in path.parent.iterdir()] == ["good.ckpt"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write .*file/x"):
+        write_whole(tmp_path / "file" / "x", b"")
+
+
+def test_the_mark_stands_where_a_zip_archive_has_its_comment(path: Path) -> None:
+    import zipfile
+
+    assert zipfile.ZipFile(path).comment.startswith(MARK)
+
+
+def test_loading_needs_neither_hydra_nor_lightning(path: Path) -> None:
+    code = (
+        "import sys, zoo; assert 'torch' not in sys.modules; zoo.load(sys.argv[1]);"
+        "bad = {'hydra', 'omegaconf', 'lightning', 'pytorch_lightning', 'torchvision', 'matplotlib', 'sklearn'};"
+        "assert not bad & set(sys.modules), bad & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], check=True, cwd=ROOT)
