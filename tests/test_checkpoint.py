@@ -134,7 +134,10 @@ def test_a_file_or_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_what_does_not_fit_the_network_is_named(path: Path) -> None:
     content = read_checkpoint(path)
     for change, words in (
-        ({"arguments": {"in_features": 3, "num_classes": 4, "hidden_sizes": [6]}}, r"has \(5, 3\) .* the network \(6, 3\)"),
+        (
+            {"arguments": {"in_features": 3, "num_classes": 4, "hidden_sizes": [6]}},
+            r"has \(5, 3\) .* the network \(6, 3\)",
+        ),
         ({"arguments": {"in_features": 3, "num_classes": 4, "hidden_sizes": []}}, "does not fit"),
     ):
         write_checkpoint({**content, "zoo": {**content["zoo"], **change}}, path)

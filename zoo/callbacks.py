@@ -25,7 +25,8 @@ class SafeCheckpointIO(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write. Raises NumericError, and keeps the file before, if a weight or a moment is no finite number."""
-        for where, tensor in tensors(checkpoint):
+        learnt = {key: checkpoint[key] for key in ("state_dict", "optimizer_states") if key in checkpoint}
+        for where, tensor in tensors(learnt):
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise NumericError(f"{where} is no longer finite; {path} was not written and stays as it was")
         write_checkpoint(checkpoint, path)

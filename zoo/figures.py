@@ -7,6 +7,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -93,8 +94,8 @@ def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
     p = torch.sigmoid(network(grid)[:, 0]).view(201, 201)
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
-    shades = axes.contourf(first, second, p, levels=torch.linspace(0, 1, 21).tolist(), cmap="RdBu_r", alpha=0.75)
-    axes.contour(first, second, p, levels=[0.5], colors=INK, linewidths=2)
+    shades = axes.contourf(first, second, p.numpy(), levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.75)
+    axes.contour(first, second, p.numpy(), levels=[0.5], colors=INK, linewidths=2)
     for value, marker, colour in ((0, "o", SECOND), (1, "s", ACCENT)):
         rows = targets == value
         axes.scatter(
@@ -110,12 +111,12 @@ def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
     return figure
 
 
-def plane(x: Tensor, margin: float, points: int) -> tuple[Tensor, Tensor, Tensor]:
+def plane(x: Tensor, margin: float, points: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
     """A grid over the items x (N, 2) and a margin (a share of their range): both axes and the grid (points^2, 2)."""
     low, high = x.min(0).values, x.max(0).values
     room = margin * (high - low)
     first, second = (torch.linspace(float(a), float(b), points) for a, b in zip(low - room, high + room, strict=True))
-    return first, second, torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).view(-1, 2)
+    return first.numpy(), second.numpy(), torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).view(-1, 2)
 
 
 def many_decision_regions(network: nn.Module, data: "DataSet", title: str, count: int = 24) -> Figure:
@@ -132,7 +133,7 @@ def many_decision_regions(network: nn.Module, data: "DataSet", title: str, count
         axes.set_yticks([])
         axes.axis("on" if i < len(p) else "off")
         if i < len(p):
-            axes.contourf(first, second, p[i], levels=torch.linspace(0, 1, 11).tolist(), cmap="RdBu_r", alpha=0.75)
+            axes.contourf(first, second, p[i].numpy(), levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.75)
             axes.scatter(x[:, 0], x[:, 1], s=16, c=[(SECOND, ACCENT)[t] for t in targets], edgecolors="white", zorder=3)
             for spine in axes.spines.values():
                 spine.set(color=PALE if solved[i] else INK, linewidth=1 if solved[i] else 4)
@@ -147,7 +148,7 @@ def confusion_matrix(logits: Tensor, targets: Tensor, title: str) -> Figure:
     mistakes = counts.clone().fill_diagonal_(0)
     figure = Figure(figsize=(6.4, 5.8), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(mistakes, cmap="Reds", vmax=max(1, int(mistakes.max())) * 1.3)
+    axes.imshow(mistakes.numpy(), cmap="Reds", vmax=max(1, int(mistakes.max())) * 1.3)
     for i in range(classes):
         for j in range(classes):
             if counts[i, j]:
@@ -176,7 +177,7 @@ def worst_mistakes(logits: Tensor, test: tuple[Tensor, ...], title: str, count: 
     for axes, i in zip(figure.subplots(2, 8).flat, [*wrong.tolist(), *[None] * (count - len(wrong))], strict=True):
         axes.axis("off")
         if i is not None:
-            axes.imshow(images[i, 0], cmap="gray_r")
+            axes.imshow(images[i, 0].numpy(), cmap="gray_r")
             guess, truth = int(predicted[i]), int(targets[i])
             axes.set_title(f"says {guess} ({p[i, guess]:.0%})\nis {truth} ({p[i, truth]:.0%})", fontsize=9)
     return figure
@@ -193,5 +194,5 @@ def conv_filters(weight: Tensor, title: str) -> Figure:
     for axes, i in zip(figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True):
         axes.axis("off")
         if i < len(filters):
-            axes.imshow(filters[i], cmap="RdBu_r", vmin=-bound, vmax=bound)
+            axes.imshow(filters[i].numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
     return figure

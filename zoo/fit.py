@@ -52,7 +52,16 @@ def fit(
         callbacks: list[pl.Callback] = [Guard(checkpoints, total_steps), checkpoints]
         if options.early_stopping_patience:
             mode = "max" if options.monitor.endswith("acc") else "min"
-            callbacks.insert(0, EarlyStopping(options.monitor, patience=options.early_stopping_patience, mode=mode))
+            # After validation, and so before the checkpoint that has to remember what it saw.
+            callbacks.insert(
+                0,
+                EarlyStopping(
+                    options.monitor,
+                    patience=options.early_stopping_patience,
+                    mode=mode,
+                    check_on_train_epoch_end=False,
+                ),
+            )
         if options.progress:
             callbacks.append(Progress(total_steps))
         loggers: list[Logger] = [metrics_csv, *extra_logger(settings, folder)]

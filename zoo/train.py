@@ -267,7 +267,7 @@ def unfinished_run(base: Path) -> Path:
 def new_folder(settings: "Settings") -> Path:
     """A directory of this run alone. Raises OutputError where it cannot be made or holds a run already."""
     wanted = Path(settings.run_dir or Path("runs") / settings.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
-    if (wanted / "config.yaml").exists():
+    if settings.run_dir and (wanted / "config.yaml").exists():
         raise OutputError(f"run_dir={wanted} holds a run; choose another, or continue it with ckpt_path=last")
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,7 @@ class PassClass(DataSet):
         """Lectures and hours (N, 2) -> the range 0..1."""
         return raw / torch.tensor(self.transform["scale"])
 
+    @torch.no_grad()
     def probe(self, model: torch.nn.Module) -> dict[str, float]:
         """The probability of passing for the lecture's student, and accuracy as a share of the best possible."""
         logit = model(self.scaled(torch.tensor([QUESTION], dtype=torch.float32)))

@@ -1,0 +1,207 @@
+"""What a user may type: every mistake is one line that names the place and what is valid, before any work."""
+
+import random
+import string
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.config import compose_settings, expand
+from zoo.errors import CheckpointError, ConfigError, DataError, OutputError, ZooError
+
+MISTAKES = [  # what is typed, words of the answer
+    ("modle=lenet", "unknown key 'modle' (did you mean 'model'?); valid: "),
+    ("model=lenett", "unknown model 'lenett' (did you mean 'lenet'?); valid: "),
+    ("data=mnits", "unknown data 'mnits' (did you mean 'mnist'?); valid: digits, "),
+    ("optimizer=adm", "unknown optimizer 'adm' (did you mean 'adam'?); valid: "),
+    ("experiment=mnist_lenets", "unknown experiment 'mnist_lenets' (did you mean 'mnist_lenet'?); valid: "),
+    ("trainer=tpu", "unknown trainer 'tpu'"),
+    ("logger=tensorbord", "unknown logger 'tensorbord' (did you mean 'tensorboard'?)"),
+    ("model.dropot=0.5", "unknown key 'model.dropot' (did you mean 'dropout'?); valid: activation, "),
+    ("data.batchsize=5", "unknown key 'data.batchsize' (did you mean 'batch_size'?)"),
+    ("optimizer.learning_rate=1", "unknown key 'optimizer.learning_rate'"),
+    ("trainer.max_epoch=5", "unknown key 'trainer.max_epoch' (did you mean 'max_epochs'?)"),
+    ("+x=1", "unknown key 'x'"),
+    ("+trainer.x=1", "unknown key 'trainer.x'"),
+    ("+model.x=1", "has no argument 'x'"),
+    ("hydra.run.dir=x", "'hydra.run.dir=x' sets nothing of the zoo's"),
+    ("model", "missing EQUAL"),
+    ("trainer=null", "trainer takes a name"),
+    ("model=[lenet,mlp]", "model takes a name"),
+    ("model.dropout=abc", "model.dropout: Value 'abc' of type 'str' could not be converted to Float"),
+    ("model.dropout=1.5", "dropout must lie in [0, 1), got 1.5"),
+    ("model.activation=gelu", "activation must be one of step, linear, sigmoid, tanh, relu, got 'gelu'"),
+    ("optimizer.lr=-1", "lr must be a finite number > 0, got -1.0"),
+    ("optimizer.lr=nan", "lr must be a finite number > 0, got nan"),
+    ("data.batch_size=0", "batch_size must be >= 1, got 0"),
+    ("data.batch_size=1.5", "data.batch_size: Value '1.5' of type 'float' could not be converted to Integer"),
+    ("trainer.max_epochs=-3", "trainer.max_epochs must be >= 1, got -3"),
+    ("trainer.max_epochs=0", "trainer.max_epochs must be >= 1, got 0"),
+    ("trainer.max_steps=0", "trainer.max_steps must be >= 1 or null, got 0"),
+    ("trainer.devices=0", "trainer.devices must be >= 1"),
+    ("trainer.threads=-1", "trainer.threads must be >= 1 or null"),
+    ("trainer.gradient_clip_norm=0", "trainer.gradient_clip_norm must be > 0 or null"),
+    ("trainer.precision=fp8", "trainer.precision must be one of 32-true, bf16-mixed"),
+    ("trainer.monitor=val/los", "trainer.monitor must be one of val/loss, val/acc"),
+    ("trainer.select=first", "trainer.select must be one of last, best"),
+    ("trainer.accelerator=npu", "trainer.accelerator must be one of auto, cpu, gpu, mps"),
+    ("seed=-1", "seed must be in 0 .. 2^32 - 1, got -1"),
+    ("seed=4294967296", "seed must be in"),
+    ("data=mnist data.root=/nonexistent/place", "is not there and"),
+    ("model=mlp data=mnist model.in_features=2", "model=mlp does not fit data=mnist"),
+    ("experiment=xor_mlp data=digits", "unknown key 'data.repeat'"),
+    ("model=many_mlps data=digits", "got num_classes=10"),
+    ("model=lenet data=xor", "does not fit data=xor"),
+    ("pretrained=nothing.ckpt", "cannot read checkpoint nothing.ckpt: No such file or directory"),
+    ("ckpt_path=nothing.ckpt", "cannot read checkpoint nothing.ckpt"),
+    ("ckpt_path=last", "no unfinished run in runs/digits_lenet"),
+    ("run_dir=/dev/null/x", "cannot make run directory /dev/null/x"),
+]
+CODES = {
+    "pretrained": CheckpointError,
+    "ckpt_path": CheckpointError,
+    "run_dir": OutputError,
+    "data=mnist data": DataError,
+}
+
+
+@pytest.mark.parametrize(("typed", "words"), MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    typed: str, words: str, train: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    expected = next((cls for start, cls in CODES.items() if typed.startswith(start)), ConfigError)
+    with pytest.raises(expected) as caught:
+        train(*typed.split())
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("model=lenett", 2), ("data=mnist data.root=nowhere", 3), ("pretrained=x", 4), ("--foo", 2)]
+)
+def test_the_shell_sees_one_line_and_the_code(
+    typed: str, code: int, shell: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = shell(*typed.split())
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_mistakes_and_help_are_answered_within_three_seconds(
+    shell: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    for arguments in (["--help"], ["model.dropout=1.5"]):
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            shell(*arguments)
+            seconds.append(time.perf_counter() - started)
+        assert min(seconds) < 3, f"{arguments} took {seconds}"
+
+
+def test_help_lists_what_there_is_to_choose_from(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = shell("--help")
+    assert done.returncode == 0
+    experiments = [path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")]
+    for word in ["lenet", "mlp", "mnist", "pass_class", "adadelta", "gpu", "wandb", *experiments]:
+        assert f" {word}" in done.stdout
+
+
+def test_a_plain_import_and_help_load_neither_lightning_nor_matplotlib() -> None:
+    code = (
+        "import sys; from zoo.train import print_help, command; print_help(); command(['--cfg']);"
+        "bad = {'lightning', 'torchvision', 'matplotlib', 'sklearn'} & set(sys.modules); assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def test_cfg_prints_every_key(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    import yaml
+
+    printed = yaml.safe_load(shell("--cfg", "experiment=xor_mlp", "seed=7").stdout)
+    assert printed["seed"] == 7 and printed["names"]["model"] == "mlp"
+    assert printed["trainer"]["max_epochs"] == 10 and "precision" in printed["trainer"]
+
+
+def test_overrides_win_over_the_experiment_and_seed_zero_is_honoured() -> None:
+    composed = compose_settings(["experiment=xor_mlp", "seed=0", "optimizer.lr=0.5", "trainer.gradient_clip_norm=1"])
+    assert (composed.seed, composed.optimizer["lr"], composed.trainer.gradient_clip_norm) == (0, 0.5, 1.0)
+    assert composed.model["hidden_sizes"] == [8]
+
+
+def test_a_model_or_data_set_alone_drops_the_default_experiment() -> None:
+    composed = compose_settings(["model=mlp", "data=xor"])
+    assert composed.experiment == "xor_mlp" and composed.expect == {}
+    assert compose_settings(["seed=1"]).experiment == "digits_lenet"
+
+
+def test_another_optimizer_takes_its_own_defaults() -> None:
+    composed = compose_settings(["experiment=xor_mlp", "optimizer=sgd"])
+    assert composed.names["optimizer"] == "sgd" and composed.optimizer["momentum"] == 0
+
+
+def test_a_sweep_expands_to_every_combination() -> None:
+    assert expand(["seed=1,2", "optimizer=sgd,adam", "data=xor"]) == [
+        [f"seed={seed}", f"optimizer={name}", "data=xor"] for seed in (1, 2) for name in ("sgd", "adam")
+    ]
+    assert len(expand(["seed=range(0,5)", "model.hidden_sizes=[3,4]"])) == 5
+
+
+KEYS = {
+    "model": ["dropout", "num_classes", "in_channels", "variant", "activation"],
+    "data": ["batch_size", "image_size"],
+    "optimizer": ["lr", "beta1", "beta2", "weight_decay", "schedule", "warmup", "gamma"],
+    "trainer": ["max_epochs", "max_steps", "precision", "accelerator", "devices", "threads", "select", "monitor"],
+}
+
+
+def misspelt(dice: random.Random) -> tuple[str, str]:
+    """A key with a letter left out, doubled, changed or swapped; and the key that was meant."""
+    group = dice.choice(sorted(KEYS))
+    key = dice.choice([k for k in KEYS[group] if len(k) > 4])
+    valid = {k for keys in KEYS.values() for k in keys}
+    while True:
+        i, letter = dice.randrange(len(key) - 1), dice.choice(string.ascii_lowercase)
+        wrong = dice.choice(
+            [key[:i] + key[i + 1 :], key[:i] + key[i] + key[i:], key[:i] + letter + key[i + 1 :]]
+            + [key[:i] + key[i + 1] + key[i] + key[i + 2 :]]
+        )
+        if wrong not in valid and wrong.isidentifier():
+            return f"{group}.{wrong}=1", key
+
+
+def test_of_a_hundred_misspelt_keys_each_is_answered_with_the_one_meant() -> None:
+    dice = random.Random(0)
+    for _ in range(100):
+        typed, meant = misspelt(dice)
+        with pytest.raises(ConfigError) as caught:
+            compose_settings([typed])
+        assert f"did you mean '{meant}'?" in str(caught.value), typed
+
+
+WORDS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["model", "data", "optimizer", "trainer", "seed", "experiment", "expect", "logger", "run_dir"]),
+    st.sampled_from([f"{group}.{key}" for group, keys in KEYS.items() for key in keys]),
+    st.sampled_from(
+        ["lenet", "xor", "null", "nan", "-1", "1e400", "[1]", "{a:1}", "${x}", "???", "'", "a,b", "~", "+"]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(WORDS, st.tuples(WORDS, WORDS).map("=".join)), max_size=3))
+def test_whatever_is_typed_raises_nothing_but_our_error(overrides: list[str]) -> None:
+    try:
+        compose_settings(overrides)
+    except ZooError as error:
+        assert "\n" not in str(error)
