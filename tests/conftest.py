@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 import torch
 
+from zoo.torchvision_operators import declare_missing_operators
+
 ROOT = Path(__file__).parent.parent
 MNIST_THERE = (Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache") / "MNIST" / "raw").is_dir()
 
 needs_mnist = pytest.mark.skipif(not MNIST_THERE, reason="MNIST is not there; say where with ZOO_DATA_DIR")
 
 torch.set_num_threads(1)
+declare_missing_operators()  # before any test file imports Lightning
 
 
 @pytest.fixture

@@ -49,6 +49,12 @@ def tensors(value: Any, where: str = "") -> Iterator[tuple[str, torch.Tensor]]:
             yield from tensors(item, f"{where}.{key}" if where else str(key))
 
 
+def keep_last_as_best(last: Path, best: Path) -> None:
+    """best.ckpt is last.ckpt without what only a continuation needs."""
+    content = read_checkpoint(last)
+    write_checkpoint({k: v for k, v in content.items() if k not in ("optimizer_states", "lr_schedulers")}, best)
+
+
 class Checkpoints(pl.Callback):
     """`last.ckpt` after each validation (and every n steps), `best.ckpt` for the epoch whose weights count.
 
@@ -70,10 +76,11 @@ class Checkpoints(pl.Callback):
                 self.save_last(trainer, module)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """After an epoch that was validated."""
-        if (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0:
-            if self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
-                trainer.save_checkpoint(self.best, weights_only=True)
+        """After an epoch that was validated, and after the last."""
+        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
+        if validated and self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
+            trainer.save_checkpoint(self.best, weights_only=True)
+        if validated or trainer.global_step >= module.total_steps:
             self.save_last(trainer, module)
 
     def improved(self, value: float) -> bool:
@@ -84,11 +91,9 @@ class Checkpoints(pl.Callback):
         return better
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """The last word, where the run did not end with a validated epoch or the last epoch is the one that counts."""
-        if self.saved_step != trainer.global_step:
-            self.save_last(trainer, module)
+        """The last epoch's weights, where they are the ones that count."""
         if self.select == "last" or not self.best.exists():
-            trainer.save_checkpoint(self.best, weights_only=True)
+            keep_last_as_best(self.last, self.best)
 
     def save_last(self, trainer: Any, module: Any) -> None:
         """Everything that is needed to go on, and the metrics so far."""
@@ -112,7 +117,6 @@ class Guard(pl.Callback):
     def __init__(self, checkpoints: Checkpoints, total_steps: int):
         self.checkpoints, self.total_steps = checkpoints, total_steps
         self.signum = 0
-        self.previous: dict[int, Any] = {}
         self.losses: list[torch.Tensor] = []
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -120,7 +124,7 @@ class Guard(pl.Callback):
         # On a GPU every look at a number waits for all work before it: look at fifty at a time.
         self.look_every = 1 if module.device.type == "cpu" else 50
         for signum in (signal.SIGINT, signal.SIGTERM):
-            self.previous[signum] = signal.signal(signum, self.receive)
+            signal.signal(signum, self.receive)  # zoo/fit.py puts the old ones back
 
     def receive(self, signum: int, frame: Any) -> None:
         """Remember the first signal; do not wait after the second."""
@@ -173,12 +177,6 @@ class Guard(pl.Callback):
             f"stopped by {signal.Signals(self.signum).name} at step {trainer.global_step}, saved as "
             f"{self.checkpoints.last}; the same command with ckpt_path=last continues",
         )
-
-    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
-        """Give the signals back."""
-        for signum, handler in self.previous.items():
-            signal.signal(signum, handler)
-        self.previous = {}
 
 
 class Progress(pl.Callback):

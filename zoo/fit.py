@@ -1,6 +1,7 @@
 """Lightning's part of a run: Trainer, callbacks and loggers around a network and its data."""
 
 import logging
+import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO
-from zoo.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO, keep_last_as_best
+from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.data.dataset import DataSet
 from zoo.errors import ConfigError
 from zoo.loggers import MetricsCSV, extra_logger
@@ -47,7 +48,7 @@ def fit(
     if resume and (resume["zoo"]["finished"] or resume["global_step"] >= total_steps):
         # Killed between the last save and the result: nothing is left to train.
         if options.select == "last" or not best.exists():
-            write_checkpoint({k: v for k, v in resume.items() if k not in ("optimizer_states", "lr_schedulers")}, best)
+            keep_last_as_best(last, best)
     else:
         callbacks: list[pl.Callback] = [Guard(checkpoints, total_steps), checkpoints]
         if options.early_stopping_patience:
@@ -76,7 +77,12 @@ def fit(
             default_root_dir=folder,
         )  # fmt: skip
         module = ZooModule(network, recipe, total_steps, settings.seed, about, options.log_every_n_steps)
-        trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
+        handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
     chosen = read_checkpoint(best)
     load_weights(network, chosen, best)
     return dict(chosen["zoo"]["metrics"])

@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import json
 import math
+import os
 import platform
 import signal
 import sys
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import CheckpointError, ConfigError, OutputError, Stopped, ZooError
+from zoo.errors import CheckpointError, ConfigError, OutputError, ZooError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,8 +47,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def stop(signum: int, frame: Any) -> None:
-    """SIGTERM or Ctrl-C while nothing is being trained; during training zoo/callbacks.py saves first."""
-    raise Stopped(signum, f"stopped by {signal.Signals(signum).name}; a run that had begun goes on with ckpt_path=last")
+    """SIGTERM or Ctrl-C while nothing is being trained; during training zoo/callbacks.py saves first.
+
+    Leaves at once: an exception raised in the middle of an import may be swallowed there.
+    """
+    text = f"stopped by {signal.Signals(signum).name}; a run that had begun goes on with ckpt_path=last\n"
+    os.write(2, text.encode())
+    os._exit(128 + signum)
 
 
 def command(arguments: list[str]) -> None:
@@ -160,7 +166,7 @@ def run(settings: "Settings") -> dict[str, Any]:
         "overrides": settings.overrides,
         "machine": {
             "threads": torch.get_num_threads(),
-            "processor": platform.machine(),
+            "processor": processor_name(settings.trainer.accelerator),
             "torch": str(torch.__version__),
             "zoo": about["version"],
         },
@@ -197,6 +203,19 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
             f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
             f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def processor_name(accelerator: str) -> str:
+    """What the run was trained on, as its maker calls it."""
+    import torch
+
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -> dict[str, Any]:

@@ -1,0 +1,275 @@
+"""Stopped anywhere and continued, a run ends with the bits of the run that was never stopped."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, WAIVED
+
+from zoo.checkpoint import read_checkpoint
+from zoo.errors import CheckpointError, NumericError, Stopped
+from zoo.module import ZooModule
+
+Train = Callable[..., dict[str, Any]]
+QUIET = ["figures=false", "logger=csv", "trainer.progress=false"]
+
+# 1,078 training digits in batches of 100: 11 steps an epoch, 33 in all; dropout, momentum, schedule, moments.
+RUNS = {
+    "convnet": ["model=lenet", "data=digits", "model.dropout=0.5", "optimizer=adam", "optimizer.schedule=linear",
+                "optimizer.warmup=0.2", "data.batch_size=100", "trainer.max_epochs=3"],
+    "momentum": ["model=mlp", "data=digits", "model.dropout=0.2", "optimizer=sgd", "optimizer.momentum=0.9",
+                 "data.batch_size=100", "trainer.max_epochs=3", "trainer.select=best"],
+    "running means": ["model=fast_convnet", "data=digits", "model.label_smoothing=0.1", "optimizer=rmsprop",
+                      "data.batch_size=100", "trainer.max_epochs=3", "trainer.log_every_n_steps=4"],
+    "rare validation": ["model=mlp", "data=digits", "data.batch_size=100", "optimizer=adadelta", "trainer.max_epochs=3",
+                        "trainer.val_every_n_epochs=2"],
+    "repeated passes": ["model=mlp", "data=pass_class", "data.batch_size=100", "data.repeat=2", "optimizer=adagrad",
+                        "trainer.max_epochs=3", "trainer.max_steps=33"],
+}  # fmt: skip
+
+
+def outcome(folder: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Everything that training leaves: both checkpoints and the metrics."""
+    last, best = (read_checkpoint(Path(folder) / "checkpoints" / name) for name in ("last.ckpt", "best.ckpt"))
+    return last, best, (Path(folder) / "metrics.csv").read_text()
+
+
+def assert_same(one: Any, two: Any, where: str = "") -> None:
+    """Bit for bit, through nested containers."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), where
+    elif isinstance(one, dict):
+        assert one.keys() == two.keys(), where
+        for key in one:
+            assert_same(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(two), where
+        for i, (a, b) in enumerate(zip(one, two, strict=True)):
+            assert_same(a, b, f"{where}[{i}]")
+    else:
+        assert one == two, where
+
+
+LEARNT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "zoo")
+
+
+def assert_same_outcome(one: str, two: str) -> None:
+    for a, b in zip(outcome(one)[:2], outcome(two)[:2], strict=True):
+        assert_same({k: a[k] for k in LEARNT if k in a}, {k: b[k] for k in LEARNT if k in b})
+    assert outcome(one)[2] == outcome(two)[2]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is saved, nothing cleaned up."""
+
+
+def at_step(step: int, action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something before the batch of this global step."""
+    start = ZooModule.on_train_batch_start
+
+    def watched(self: ZooModule, batch: Any, batch_idx: int) -> None:
+        start(self, batch, batch_idx)
+        if self.global_step == step:
+            action()
+
+    monkeypatch.setattr(ZooModule, "on_train_batch_start", watched)
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [*RUNS[name], *QUIET, "trainer.checkpoint_every_n_steps=4"]
+    train(*overrides, "run_dir=whole")
+    assert outcome("whole")[0]["global_step"] == 33 or name == "repeated passes"
+
+    def kill() -> None:
+        raise Killed
+
+    for kills in ([1], [3, 7], [10, 11], [12], [16, 21], [22, 32], [4, 8, 20]):
+        folder = f"killed{'_'.join(map(str, kills))}"
+        for step in kills:
+            with monkeypatch.context() as patch:
+                at_step(step, kill, patch)
+                go_on = ["ckpt_path=last"] if Path(folder).exists() else []
+                with pytest.raises(Killed):
+                    train(*overrides, f"run_dir={folder}", *go_on)
+        train(*overrides, f"run_dir={folder}", "ckpt_path=last")
+        assert_same_outcome("whole", folder)
+
+
+@pytest.mark.parametrize("name", ["convnet", "rare validation"])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_says_where_and_loses_no_step(
+    name: str, signum: int, code: int, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [*RUNS[name], *QUIET]
+    train(*overrides, "run_dir=whole")
+    for step in (
+        0,
+        5,
+        10,
+        11,
+        32,
+    ):  # the first, one in the middle, an epoch's last, the next one's first, the very last
+        folder = f"stopped{step}"
+        with monkeypatch.context() as patch:
+            at_step(step, lambda: os.kill(os.getpid(), signum), patch)
+            with pytest.raises(
+                Stopped, match=rf"at step {step + 1}, saved as {folder}/checkpoints/last.ckpt"
+            ) as caught:
+                train(*overrides, f"run_dir={folder}")
+        assert caught.value.exit_code == code
+        assert read_checkpoint(f"{folder}/checkpoints/last.ckpt")["global_step"] == step + 1
+        train(*overrides, f"run_dir={folder}", "ckpt_path=last")
+        assert_same_outcome("whole", folder)
+    assert signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler)  # given back
+
+
+def test_early_stopping_remembers_what_it_saw(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["model=mlp", "data=digits", "optimizer=adam", "optimizer.lr=0.03", "data.batch_size=100", *QUIET,
+                 "trainer.early_stopping_patience=2", "trainer.max_epochs=50"]  # fmt: skip
+    train(*overrides, "run_dir=whole")
+    steps = outcome("whole")[0]["global_step"]
+    assert steps < 50 * 11
+    for step in (steps - 12, steps - 11, steps - 5):
+        with monkeypatch.context() as patch:
+            at_step(step, lambda: os.kill(os.getpid(), signal.SIGTERM), patch)
+            with pytest.raises(Stopped):
+                train(*overrides, f"run_dir=stopped{step}")
+        train(*overrides, f"run_dir=stopped{step}", "ckpt_path=last")
+        assert_same_outcome("whole", f"stopped{step}")
+
+
+def test_killed_between_the_last_save_and_the_result(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [*RUNS["convnet"], *QUIET]
+    whole = train(*overrides, "run_dir=whole")
+    for lost in (["result.json"], ["result.json", "checkpoints/best.ckpt"]):
+        for name in lost:
+            (Path("whole") / name).unlink()
+        again = train(*overrides, "run_dir=whole", "ckpt_path=last")
+        assert again["metrics"] == whole["metrics"]
+
+
+def test_last_is_the_newest_unfinished_run(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["experiment=xor_mlp", *QUIET]
+    with monkeypatch.context() as patch:
+        at_step(20, lambda: os.kill(os.getpid(), signal.SIGTERM), patch)
+        with pytest.raises(Stopped):
+            train(*overrides)
+    train(*overrides, "seed=5")  # a later run that was finished
+    (unfinished,) = [p for p in Path("runs/xor_mlp").iterdir() if not (p / "result.json").exists()]
+    assert train(*overrides, "ckpt_path=last")["checkpoint"].startswith(str(unfinished))
+    with pytest.raises(CheckpointError, match="no unfinished run in runs/xor_mlp"):
+        train(*overrides, "ckpt_path=last")
+
+
+def test_only_the_same_run_is_continued(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [*RUNS["convnet"], *QUIET, "run_dir=run"]
+    at_step(15, lambda: os.kill(os.getpid(), signal.SIGTERM), monkeypatch)
+    with pytest.raises(Stopped):
+        train(*overrides)
+    for change, words in (
+        ("seed=1", "was trained with seed=0, this command says seed=1"),
+        ("model.dropout=0.1", "was trained with dropout=0.5, this command says dropout=0.1"),
+        ("optimizer.lr=0.5", "was trained with lr=0.001"),
+        ("data.batch_size=50", "was trained with batch_size=100"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            train(*overrides, change, "ckpt_path=last")
+    with pytest.raises(CheckpointError, match="holds weights only|cannot read checkpoint"):
+        train(*overrides, "ckpt_path=run/checkpoints/best.ckpt")
+
+
+def test_a_damaged_checkpoint_is_not_continued(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [*RUNS["convnet"], *QUIET, "run_dir=run"]
+    at_step(15, lambda: os.kill(os.getpid(), signal.SIGTERM), monkeypatch)
+    with pytest.raises(Stopped):
+        train(*overrides)
+    path = Path("run/checkpoints/last.ckpt")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="last.ckpt is damaged"):
+        train(*overrides, "ckpt_path=last")
+
+
+def test_a_run_that_turned_into_no_number_keeps_its_last_good_checkpoint(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: ZooModule, batch: Any, batch_idx: int) -> None:
+        if self.global_step == 15:
+            with torch.no_grad():
+                next(self.network.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(ZooModule, "on_train_batch_start", spoil)
+    with pytest.raises(NumericError, match="the loss is nan at step 16"):
+        train(*RUNS["convnet"], *QUIET, "run_dir=run")
+    assert read_checkpoint("run/checkpoints/last.ckpt")["global_step"] == 11
+
+
+LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8", "trainer.checkpoint_every_n_steps=10",
+        "data.batch_size=16", *QUIET, "trainer.threads=1"]  # fmt: skip
+
+
+def started(folder: Path, *more: str, **options: Any) -> subprocess.Popen[str]:
+    """The command in a new process."""
+    command = [sys.executable, "-W", "error", *WAIVED, str(ROOT / "train.py"), *LONG, "run_dir=run", *more]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], newer_than: float = 0.0) -> None:
+    """Until the file is there, and newer."""
+    while not (path.exists() and path.stat().st_mtime > newer_than):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+
+
+def test_three_sigkills_and_a_sigterm_of_real_processes(tmp_path: Path) -> None:
+    dice = random.Random(int.from_bytes(os.urandom(4), "little"))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    unbroken = started(whole)
+    assert "error" not in unbroken.communicate()[1] and unbroken.returncode == 0
+    last = killed / "run" / "checkpoints" / "last.ckpt"
+    for attempt in range(4):
+        process = started(killed, *(["ckpt_path=last"] if attempt else []))
+        wait_for(last, process, newer_than=time.time())
+        time.sleep(dice.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL if attempt < 3 else signal.SIGTERM)
+        output, errors = process.communicate()
+        assert process.returncode == (-9 if attempt < 3 else 143), errors
+        assert output == ""
+    assert errors.count("\n") == 1 and "stopped by SIGTERM at step" in errors and "run/checkpoints/last.ckpt" in errors
+    final = started(killed, "ckpt_path=last")
+    assert "error" not in final.communicate()[1] and final.returncode == 0
+    assert_same_outcome(str(whole / "run"), str(killed / "run"))
+
+
+def test_ctrl_c_before_training_is_one_line(tmp_path: Path) -> None:
+    process = started(tmp_path)
+    wait_for(tmp_path / "run" / "config.yaml", process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.count("\n") == 1 and "stopped by SIGINT" in errors
+
+
+def test_a_full_disk_is_one_line_and_code_six(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    process = started(tmp_path, preexec_fn=limit)
+    _, errors = process.communicate()
+    assert process.returncode == 6, errors
+    assert errors.count("\n") == 1
+    assert errors.startswith("error: cannot write run/checkpoints/last.ckpt: File too large")
+    assert not list(tmp_path.rglob("*.ckpt"))
