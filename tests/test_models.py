@@ -15,7 +15,7 @@ from zoo.registry import MISSING, build, load_all
 
 PROVIDED = {"num_classes": 10, "in_features": 12}  # as a data set would
 
-# What else a model needs, and its other forms: name, arguments, parameters, loss at the start (None: ln of the classes).
+# What else a model needs, and its other forms: name, arguments, parameters, loss at the start (None: ln classes).
 MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
     ("lenet", {}, 61_706, None),
     ("lenet", {"variant": "paper"}, 60_000, 84.0),  # the distance of an F6 at rest from a code of +-1
