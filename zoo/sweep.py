@@ -15,7 +15,7 @@ from typing import Any
 from zoo.checkpoint import write_whole
 from zoo.config import compose_settings, expand
 from zoo.errors import ConfigError
-from zoo.train import run
+from zoo.train import assemble, run
 
 
 def sweep(overrides: list[str]) -> None:
@@ -24,6 +24,8 @@ def sweep(overrides: list[str]) -> None:
     for key in ("run_dir", "ckpt_path"):
         if any(getattr(settings, key) for _, settings in jobs):
             raise ConfigError(f"{key} has no place in a sweep; the same command goes on where it was stopped")
+    for _, settings in jobs:
+        assemble(settings)
     names = sorted({settings.experiment for _, settings in jobs})
     digest = hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:8]
     base = Path("runs") / "sweeps" / f"{'+'.join(names)}_{digest}"

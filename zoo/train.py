@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from zoo.config import Settings
     from zoo.data.dataset import DataSet
+    from zoo.optimizers import Recipe
 
 HELP = """\
 usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
@@ -105,21 +106,9 @@ def run(settings: "Settings") -> dict[str, Any]:
     started = time.perf_counter()
     import torch
 
-    from zoo.checkpoint import load_weights, read_checkpoint
-    from zoo.registry import build
-
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
-    check_hardware(settings.trainer.accelerator, settings.trainer.devices)
-    data = build("data", settings.names["data"], settings.data)
-    arguments = {k: data.provides.get(k, v) if v == "???" else v for k, v in settings.model.items()}
-    torch.manual_seed(settings.seed)
-    network = build("model", settings.names["model"], arguments)
-    recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
-    check_fit(network, data, settings)
-    if settings.pretrained:
-        load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
-    about = describe(settings, arguments, data)
+    data, network, recipe, about = assemble(settings)
     folder, resume_from = continued(settings, about) or (new_folder(settings), None)
     try:
         data.load()
@@ -176,6 +165,28 @@ def run(settings: "Settings") -> dict[str, Any]:
     write_whole(folder / "result.json", (json.dumps(result) + "\n").encode())
     tell(result)
     return result
+
+
+def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", dict[str, Any]]:
+    """The parts of a run, seen to fit together, and what a checkpoint says of them; no data is read yet.
+
+    Raises ConfigError, CheckpointError.
+    """
+    import torch
+
+    from zoo.checkpoint import load_weights, read_checkpoint
+    from zoo.registry import MISSING, build
+
+    check_hardware(settings.trainer.accelerator, settings.trainer.devices)
+    data = build("data", settings.names["data"], settings.data)
+    arguments = {k: data.provides.get(k, v) if v == MISSING else v for k, v in settings.model.items()}
+    torch.manual_seed(settings.seed)
+    network = build("model", settings.names["model"], arguments)
+    recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
+    check_fit(network, data, settings)
+    if settings.pretrained:
+        load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
+    return data, network, recipe, describe(settings, arguments, data)
 
 
 def check_hardware(accelerator: str, devices: int) -> None:
