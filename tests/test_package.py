@@ -1,0 +1,136 @@
+"""As a wheel, outside the checkout: it trains from there, and a model is added to it with two files."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, WAIVED
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel holds, built from a copy so that no build folder is left in the checkout."""
+    source = tmp_path_factory.mktemp("source")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split() if listed.returncode == 0 else [str(p.relative_to(ROOT)) for p in packaged()]
+    for name in names:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_file():
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    wheels = tmp_path_factory.mktemp("wheels")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, source],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (wheel,) = wheels.glob("lecture_zoo-*.whl")
+    target = tmp_path_factory.mktemp("installed")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return target
+
+
+def packaged() -> list[Path]:
+    """What a build needs, where there is no git."""
+    folders = [path for name in ("zoo", "configs", "data") for path in (ROOT / name).rglob("*.[pyc][yas][mvl]*")]
+    return [ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "LICENSE", *folders]
+
+
+def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The installed command, from another folder."""
+    code = "import zoo, sys; assert zoo.__file__.startswith(sys.argv.pop(1)), zoo.__file__; from zoo.train import main; main()"
+    command = [sys.executable, "-W", "error", *WAIVED, "-c", code, str(installed), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+
+
+def test_the_wheel_holds_configs_and_data_and_nothing_else(installed: Path) -> None:
+    found = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
+    for path in (ROOT / "configs").rglob("*.yaml"):
+        assert f"zoo/configs/{path.relative_to(ROOT / 'configs')}" in found
+    assert "zoo/files/pass_class.csv" in found
+    tops = {name.split("/")[0] for name in found}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"zoo", "bin"}
+
+
+def test_it_trains_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    done = call(installed, tmp_path, "experiment=pass_class_mlp", "trainer.max_epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["experiment"] == "pass_class_mlp"
+
+
+MODEL = '''"""A single neuron, which cannot learn XOR (Cyprus U02)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn, zeros
+
+from zoo.registry import register
+
+
+@register("neuron")
+class Neuron(nn.Module):
+    """One weight per input and a bias."""
+
+    def __init__(self, in_features: int, scale: float = 1.0):
+        super().__init__()
+        self.linear, self.scale = nn.Linear(in_features, 1), scale
+
+    @property
+    def example_input(self) -> Tensor:
+        return zeros(2, self.linear.in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.linear(x)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        logit = self(batch[0])[:, 0]
+        correct = (logit > 0) == batch[1]
+        return {"loss": F.binary_cross_entropy_with_logits(logit, batch[1].float()), "acc": correct.float().mean()}
+'''
+EXPERIMENT = """# @package _global_
+# A single neuron on XOR
+defaults:
+  - override /model: neuron
+  - override /data: xor
+  - override /optimizer: sgd
+
+model:
+  scale: 2.0
+
+expect:
+  test/acc: [0.0, 0.75]
+"""
+
+
+def test_a_model_is_added_with_two_files(installed: Path, tmp_path: Path) -> None:
+    files = {"zoo/models/neuron.py": MODEL, "zoo/configs/experiment/xor_neuron.yaml": EXPERIMENT}
+    try:
+        for name, text in files.items():
+            (installed / name).write_text(text)
+        assert "xor_neuron           A single neuron on XOR" in call(installed, tmp_path, "--help").stdout
+        done = call(installed, tmp_path, "experiment=xor_neuron", "run_dir=run")
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert result["pass"] and result["parameters"] == 3
+        wrong = call(installed, tmp_path, "experiment=xor_neuron", "model.scael=3")
+        assert wrong.returncode == 2 and "unknown key 'model.scael' (did you mean 'scale'?)" in wrong.stderr
+        code = "import zoo, torch; print(tuple(zoo.load('run')(torch.zeros(3, 2)).shape))"
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert loaded.stdout.strip() == "(3, 1)", loaded.stderr
+    finally:
+        for name in files:
+            (installed / name).unlink()
+
+
+def test_import_of_the_package_is_quick() -> None:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import zoo, sys; assert 'torch' not in sys.modules"], check=True, cwd=ROOT)
+    assert time.perf_counter() - started < 1.0
