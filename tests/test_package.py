@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, WAIVED
+
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def packaged() -> list[Path]:
 
 def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The installed command, from another folder."""
-    code = "import zoo, sys; assert zoo.__file__.startswith(sys.argv.pop(1)), zoo.__file__; from zoo.train import main; main()"
+    code = "import sys, zoo; assert zoo.__file__.startswith(sys.argv.pop(1)); from zoo.train import main; main()"
     command = [sys.executable, "-W", "error", *WAIVED, "-c", code, str(installed), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
@@ -64,55 +67,20 @@ def test_it_trains_outside_the_checkout(installed: Path, tmp_path: Path) -> None
     assert json.loads(done.stdout)["experiment"] == "pass_class_mlp"
 
 
-MODEL = '''"""A single neuron, which cannot learn XOR (Cyprus U02)."""
-
-import torch.nn.functional as F
-from torch import Tensor, nn, zeros
-
-from zoo.registry import register
-
-
-@register("neuron")
-class Neuron(nn.Module):
-    """One weight per input and a bias."""
-
-    def __init__(self, in_features: int, scale: float = 1.0):
-        super().__init__()
-        self.linear, self.scale = nn.Linear(in_features, 1), scale
-
-    @property
-    def example_input(self) -> Tensor:
-        return zeros(2, self.linear.in_features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale * self.linear(x)
-
-    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        logit = self(batch[0])[:, 0]
-        correct = (logit > 0) == batch[1]
-        return {"loss": F.binary_cross_entropy_with_logits(logit, batch[1].float()), "acc": correct.float().mean()}
-'''
-EXPERIMENT = """# @package _global_
-# A single neuron on XOR
-defaults:
-  - override /model: neuron
-  - override /data: xor
-  - override /optimizer: sgd
-
-model:
-  scale: 2.0
-
-expect:
-  test/acc: [0.0, 0.75]
-"""
+def block(language: str, start: str) -> str:
+    """The README's code block that begins so."""
+    return next(b for b in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if b.startswith(start))
 
 
 def test_a_model_is_added_with_two_files(installed: Path, tmp_path: Path) -> None:
-    files = {"zoo/models/neuron.py": MODEL, "zoo/configs/experiment/xor_neuron.yaml": EXPERIMENT}
+    files = {
+        "zoo/models/neuron.py": block("python", "# zoo/models/neuron.py"),
+        "zoo/configs/experiment/xor_neuron.yaml": block("yaml", "# @package _global_"),
+    }
     try:
         for name, text in files.items():
             (installed / name).write_text(text)
-        assert "xor_neuron           A single neuron on XOR" in call(installed, tmp_path, "--help").stdout
+        assert "xor_neuron           A single neuron gets" in call(installed, tmp_path, "--help").stdout
         done = call(installed, tmp_path, "experiment=xor_neuron", "run_dir=run")
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)

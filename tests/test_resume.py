@@ -22,7 +22,7 @@ from zoo.module import ZooModule
 Train = Callable[..., dict[str, Any]]
 QUIET = ["figures=false", "logger=csv", "trainer.progress=false"]
 
-# 1,078 training digits in batches of 100: 11 steps an epoch, 33 in all; dropout, momentum, schedule, moments.
+# 1,071 training digits in batches of 100: 11 steps an epoch, 33 in all; dropout, momentum, schedule, moments.
 RUNS = {
     "convnet": ["model=lenet", "data=digits", "model.dropout=0.5", "optimizer=adam", "optimizer.schedule=linear",
                 "optimizer.warmup=0.2", "data.batch_size=100", "trainer.max_epochs=3"],

@@ -212,6 +212,7 @@ def test_a_logger_that_is_not_installed_is_named(train: Train, monkeypatch: pyte
         train("experiment=xor_mlp", "logger=wandb")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs, of libraries below them
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_the_other_loggers_where_installed(name: str, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(name, reason=f"{name} is an extra: pip install -e '.[{name}]'")

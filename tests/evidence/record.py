@@ -47,6 +47,19 @@ def seconds(experiment: str) -> str:
     return f"{statistics.median(sum(line['seconds'].values()) for line in evidence(experiment)):.0f} s"
 
 
+def header(experiment: str) -> str:
+    """The lines that stand in the header of the experiment's YAML."""
+    lines = evidence(experiment)
+    machine = lines[0]["machine"]
+    (metric, (low, high)) = next(iter(lines[0]["expect"].items()))
+    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] > 1)
+    return (
+        f"#   python train.py experiment={experiment}\n"
+        f"# Hardware: {machine['processor']}, {threads}, torch {machine['torch']}. Time: {seconds(experiment)}.\n"
+        f"# Result: {metric} {summary(experiment)}; promised {low:g} to {high:g}.\n"
+    )
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         record(name)

@@ -1,7 +1,7 @@
 """scikit-learn's digits: 1,797 handwritten digits of 8x8 pixels that come with the package, so no network is needed.
 
 Source: Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (its test part); licence CC BY 4.0.
-Split: a third (599) is held out as test, drawn once per class with a fixed seed; a tenth of the rest is validation.
+Split: a third of each class (602) is held out as test, a tenth of the rest (124) is validation; drawn once, fixed seed.
 """
 
 import torch

@@ -1,0 +1,79 @@
+"""What the README says, run: its commands in their order, its Python, its layout, its table against the evidence."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import MNIST_THERE, ROOT
+
+from zoo.registry import load_all
+from zoo.train import command
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL)
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
+
+
+def test_the_commands_and_the_python_run_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shortened to two steps each; the two set-up commands are what CI runs."""
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for language, text in BLOCKS:
+        if language == "python" and "@register" not in text:  # that one is run in test_package.py
+            exec(compile(text, "README.md", "exec"), {})
+            ran += 1
+        for line in text.splitlines() if language == "sh" else []:
+            if not line.startswith("python train.py"):
+                continue
+            arguments = shlex.split(line)[2:]
+            if any("mnist" in argument for argument in arguments) and not MNIST_THERE:
+                continue
+            short = [] if {"--help", "--cfg"} & set(arguments) else ["figures=false", "logger=csv"]
+            if short and "ckpt_path=last" not in arguments:
+                short.append("trainer.max_steps=2")
+            elif short:  # the run before it was shortened and is done: it is continued to the same end
+                (tmp_path / "runs" / "mine" / "result.json").unlink()
+                short.append("trainer.max_steps=4")
+            command([*arguments, *short])
+            ran += 1
+    assert ran >= 10
+    assert "usage: python train.py" in capsys.readouterr().out
+
+
+def test_the_set_up_commands_are_there_once_each() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert len(lines) == 2
+    assert lines[0].endswith(".venv/bin/python train.py")
+    assert lines[1].endswith(".venv/bin/python -m pytest")
+
+
+def test_every_choice_is_named() -> None:
+    for group, classes in load_all().items():
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| `{group}` |")]
+        assert sorted(re.findall(r"`(\w+)`", row.split("|")[2])) == sorted(classes), group
+
+
+def test_it_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 250
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_table_and_header_quote_the_evidence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tests" / "evidence"), *sys.path])
+    from record import SEEDS, evidence, header, seconds, summary
+
+    lines = evidence(name)
+    assert [line["seed"] for line in lines] == list(range(SEEDS.get(name, 3)))
+    assert all(line["experiment"] == name for line in lines)
+    (row,) = [line for line in README.splitlines() if f"| `{name}` |" in line]
+    assert f"| {summary(name)} | {seconds(name)} |" in row
+    assert header(name) in (ROOT / "configs" / "experiment" / f"{name}.yaml").read_text()
+    from zoo.config import compose_settings
+
+    assert lines[0]["expect"] == compose_settings([f"experiment={name}"]).expect
