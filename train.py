@@ -1,6 +1,6 @@
-"""Train a network of the zoo: `python train.py experiment=mnist_lenet`. The work is done in zoo/train.py."""
+"""Train a network of the zoo: `python train.py experiment=mnist_lenet`. See zoo/cli.py, zoo/train.py."""
 
-from zoo.train import main
+from zoo.cli import main
 
 if __name__ == "__main__":
     main()

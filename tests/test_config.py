@@ -118,7 +118,7 @@ def test_help_lists_what_there_is_to_choose_from(shell: Callable[..., subprocess
 
 def test_a_plain_import_and_help_load_neither_lightning_nor_matplotlib() -> None:
     code = (
-        "import sys; from zoo.train import print_help, command; print_help(); command(['--cfg']);"
+        "import sys; from zoo.cli import print_help, command; print_help(); command(['--cfg']);"
         "bad = {'lightning', 'torchvision', 'matplotlib', 'sklearn'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -46,7 +46,7 @@ def packaged() -> list[Path]:
 
 def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The installed command, from another folder."""
-    code = "import sys, zoo; assert zoo.__file__.startswith(sys.argv.pop(1)); from zoo.train import main; main()"
+    code = "import sys, zoo; assert zoo.__file__.startswith(sys.argv.pop(1)); from zoo.cli import main; main()"
     command = [sys.executable, "-W", "error", *WAIVED, "-c", code, str(installed), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)

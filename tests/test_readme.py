@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import MNIST_THERE, ROOT
 
+from zoo.cli import command
 from zoo.registry import load_all
-from zoo.train import command
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL)

@@ -215,8 +215,8 @@ def test_a_run_that_turned_into_no_number_keeps_its_last_good_checkpoint(
     assert read_checkpoint("run/checkpoints/last.ckpt")["global_step"] == 11
 
 
-LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8", "trainer.checkpoint_every_n_steps=10",
-        "data.batch_size=16", *QUIET, "trainer.threads=1"]  # fmt: skip
+LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8", "data.batch_size=16",
+        "trainer.checkpoint_every_n_steps=10", "trainer.threads=1", *QUIET]  # fmt: skip
 
 
 def started(folder: Path, *more: str, **options: Any) -> subprocess.Popen[str]:

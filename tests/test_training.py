@@ -38,17 +38,6 @@ def test_every_experiment_takes_real_steps(name: str, train: Train) -> None:
     assert [Path(path).exists() for path in result["figures"]] == [True] * len(result["figures"]) != []
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_says_what_it_is(name: str) -> None:
-    header = [
-        line for line in (ROOT / "configs" / "experiment" / f"{name}.yaml").read_text().splitlines() if line[:1] == "#"
-    ]
-    assert header[0] == "# @package _global_"
-    assert f"python train.py experiment={name}" in "\n".join(header)
-    for word in ("Hardware:", "Time:", "Result:"):
-        assert any(word in line for line in header), word
-
-
 def test_a_run_leaves_what_the_readme_says(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     result = train("experiment=xor_mlp", "seed=3")
     assert result["pass"] and result["metrics"]["test/acc"] == 1.0 and result["seed"] == 3

@@ -8,15 +8,14 @@ import dataclasses
 import gc
 import json
 import math
-import os
 import platform
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import CheckpointError, ConfigError, OutputError, ZooError
+from zoo.errors import ConfigError, ZooError
+from zoo.run_folder import continued, new_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,81 +23,6 @@ if TYPE_CHECKING:
     from zoo.config import Settings
     from zoo.data.dataset import DataSet
     from zoo.optimizers import Recipe
-
-HELP = """\
-usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
-       python train.py -m seed=1,2,3 [key=a,b ...]         every combination, then a table of mean, deviation, n
-       python train.py --cfg [key=value ...]               print the composed configuration and stop
-
-A run that was stopped goes on with ckpt_path=last. All keys: python train.py --cfg
-"""
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line: run, and turn every error into one line and an exit code."""
-    gc.disable()  # a collection looks at each of the million objects that imports make, and frees none
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, stop)
-    try:
-        command(sys.argv[1:] if arguments is None else arguments)
-        sys.exit(0)
-    except ZooError as error:
-        print(str(error) if error.exit_code >= 128 else f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
-def stop(signum: int, frame: Any) -> None:
-    """SIGTERM or Ctrl-C while nothing is being trained; during training zoo/callbacks.py saves first.
-
-    Leaves at once: an exception raised in the middle of an import may be swallowed there.
-    """
-    text = f"stopped by {signal.Signals(signum).name}; a run that had begun goes on with ckpt_path=last\n"
-    os.write(2, text.encode())
-    os._exit(128 + signum)
-
-
-def command(arguments: list[str]) -> None:
-    """Do what the arguments ask for."""
-    flags = {text for text in arguments if text.startswith("-")}
-    overrides = [text for text in arguments if text not in flags]
-    if unknown := flags - {"-h", "--help", "-m", "--multirun", "-c", "--cfg"}:
-        raise ConfigError(f"unknown option {sorted(unknown)[0]!r}; valid: --help, -m, --cfg")
-    if flags & {"-h", "--help"}:
-        print_help()
-        return
-    from zoo.config import compose_settings, expand
-
-    if flags & {"-c", "--cfg"}:
-        import yaml
-
-        print(yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False), end="")
-    elif flags & {"-m", "--multirun"}:
-        from zoo.sweep import sweep
-
-        sweep(overrides)
-    else:
-        jobs = expand(overrides)
-        if len(jobs) > 1:
-            raise ConfigError(f"these overrides name {len(jobs)} runs; add -m to train them all")
-        print(json.dumps(run(compose_settings(overrides))))
-
-
-def print_help() -> None:
-    """Usage, and what there is to choose from."""
-    from importlib.resources import files
-
-    from zoo.registry import load_all
-
-    print(HELP)
-    for group, classes in load_all().items():
-        print(f"{group:10} {', '.join(sorted(classes))}")
-    for group in ("trainer", "logger"):
-        folder = files("zoo.configs") / group
-        print(f"{group:10} {', '.join(sorted(f.name.removesuffix('.yaml') for f in folder.iterdir()))}")
-    print("experiment")
-    for file in sorted((files("zoo.configs") / "experiment").iterdir(), key=lambda f: f.name):
-        about = file.read_text().splitlines()[1].lstrip("# ")
-        print(f"  {file.name.removesuffix('.yaml'):20} {about}")
 
 
 def run(settings: "Settings") -> dict[str, Any]:
@@ -249,69 +173,6 @@ def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
     }
-
-
-def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | None] | None:
-    """The folder and the checkpoint that `ckpt_path` means; None where no run is to be continued.
-
-    A run that was killed before its first checkpoint goes on from its start. Raises CheckpointError where there is
-    nothing to continue, or where the checkpoint is of another run.
-    """
-    from zoo.checkpoint import read_checkpoint
-
-    if settings.ckpt_path is None:
-        return None
-    if settings.ckpt_path != "last":
-        source = settings.ckpt_path
-        folder = Path(settings.run_dir) if settings.run_dir else Path(source).parent.parent
-    else:
-        folder = Path(settings.run_dir) if settings.run_dir else unfinished_run(Path("runs") / settings.experiment)
-        source = str(folder / "checkpoints" / "last.ckpt")
-        if not Path(source).exists():
-            return folder, None
-    content = read_checkpoint(source)
-    if "optimizer_states" not in content:
-        raise CheckpointError(f"{source} holds weights only; continue from last.ckpt, or use pretrained={source}")
-    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "seed"):
-        theirs, ours = content["zoo"][key], about[key]
-        if theirs != ours:
-            if isinstance(theirs, dict) and isinstance(ours, dict):
-                key, theirs, ours = next(
-                    (k, theirs.get(k), ours.get(k)) for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)
-                )
-            raise CheckpointError(
-                f"{source} was trained with {key}={theirs}, this command says {key}={ours}; "
-                f"give the same settings, or start anew with pretrained={source}"
-            )
-    return folder, source
-
-
-def unfinished_run(base: Path) -> Path:
-    """The newest run below `base` that has no result. Raises CheckpointError."""
-    runs = [path.parent for path in base.glob("*/config.yaml") if not (path.parent / "result.json").exists()]
-    if not runs:
-        raise CheckpointError(f"ckpt_path=last: no unfinished run in {base}")
-    return max(runs, key=lambda path: path.name)
-
-
-def new_folder(settings: "Settings") -> Path:
-    """A directory of this run alone. Raises OutputError where it cannot be made or holds a run already."""
-    wanted = Path(settings.run_dir or Path("runs") / settings.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
-    if settings.run_dir and (wanted / "config.yaml").exists():
-        raise OutputError(f"run_dir={wanted} holds a run; choose another, or continue it with ckpt_path=last")
-    try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 1000):  # two runs may start in the same second
-            folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
-            try:
-                folder.mkdir(exist_ok=settings.run_dir is not None)
-                return folder
-            except FileExistsError:
-                if settings.run_dir:
-                    raise
-    except OSError as error:
-        raise OutputError(f"cannot make run directory {wanted}: {error.filename}: {error.strerror}") from error
-    raise OutputError(f"a thousand runs of this second lie in {wanted.parent}")
 
 
 def write_config(settings: "Settings", folder: Path) -> None:

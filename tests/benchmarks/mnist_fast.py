@@ -21,13 +21,13 @@ from zoo.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 
-from torch.utils.data import DataLoader  # noqa: E402
-from torchvision import datasets, transforms  # noqa: E402
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
 
-from zoo.config import compose_settings  # noqa: E402
-from zoo.data.dataset import data_root  # noqa: E402
-from zoo.fit import fit, test  # noqa: E402
-from zoo.train import assemble  # noqa: E402
+from zoo.config import compose_settings
+from zoo.data.dataset import data_root
+from zoo.fit import fit, test
+from zoo.train import assemble
 
 
 def reference(seed: int) -> tuple[float, list[float]]:

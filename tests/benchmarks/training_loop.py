@@ -20,12 +20,12 @@ from zoo.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 
-from zoo.callbacks import Guard  # noqa: E402  (Lightning comes in here, after the operators)
-from zoo.config import Settings, compose_settings  # noqa: E402
-from zoo.data.dataset import Batches  # noqa: E402
-from zoo.fit import fit  # noqa: E402
-from zoo.module import ZooModule  # noqa: E402
-from zoo.train import assemble  # noqa: E402
+from zoo.callbacks import Guard
+from zoo.config import Settings, compose_settings
+from zoo.data.dataset import Batches
+from zoo.fit import fit
+from zoo.module import ZooModule
+from zoo.train import assemble
 
 CASES = {
     "mnist_lenet": (["experiment=mnist_lenet", "trainer.max_epochs=1"], 7),

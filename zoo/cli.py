@@ -1,0 +1,87 @@
+"""The command line: what was asked for, done; every error as one line and an exit code (zoo/errors.py)."""
+
+import dataclasses
+import gc
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from zoo.errors import ConfigError, ZooError
+
+HELP = """\
+usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
+       python train.py -m seed=1,2,3 [key=a,b ...]         every combination, then a table of mean, deviation, n
+       python train.py --cfg [key=value ...]               print the composed configuration and stop
+
+A run that was stopped goes on with ckpt_path=last. All keys: python train.py --cfg
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line: run, and turn every error into one line and an exit code."""
+    gc.disable()  # a collection looks at each of the million objects that imports make, and frees none
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, stop)
+    try:
+        command(sys.argv[1:] if arguments is None else arguments)
+        sys.exit(0)
+    except ZooError as error:
+        print(str(error) if error.exit_code >= 128 else f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def stop(signum: int, frame: Any) -> None:
+    """SIGTERM or Ctrl-C while nothing is being trained; during training zoo/callbacks.py saves first.
+
+    Leaves at once: an exception raised in the middle of an import may be swallowed there.
+    """
+    text = f"stopped by {signal.Signals(signum).name}; a run that had begun goes on with ckpt_path=last\n"
+    os.write(2, text.encode())
+    os._exit(128 + signum)
+
+
+def command(arguments: list[str]) -> None:
+    """Do what the arguments ask for."""
+    flags = {text for text in arguments if text.startswith("-")}
+    overrides = [text for text in arguments if text not in flags]
+    if unknown := flags - {"-h", "--help", "-m", "--multirun", "-c", "--cfg"}:
+        raise ConfigError(f"unknown option {sorted(unknown)[0]!r}; valid: --help, -m, --cfg")
+    if flags & {"-h", "--help"}:
+        print_help()
+        return
+    from zoo.config import compose_settings, expand
+    from zoo.train import run
+
+    if flags & {"-c", "--cfg"}:
+        import yaml
+
+        print(yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False), end="")
+    elif flags & {"-m", "--multirun"}:
+        from zoo.sweep import sweep
+
+        sweep(overrides)
+    else:
+        jobs = expand(overrides)
+        if len(jobs) > 1:
+            raise ConfigError(f"these overrides name {len(jobs)} runs; add -m to train them all")
+        print(json.dumps(run(compose_settings(overrides))))
+
+
+def print_help() -> None:
+    """Usage, and what there is to choose from."""
+    from importlib.resources import files
+
+    from zoo.registry import load_all
+
+    print(HELP)
+    for group, classes in load_all().items():
+        print(f"{group:10} {', '.join(sorted(classes))}")
+    for group in ("trainer", "logger"):
+        folder = files("zoo.configs") / group
+        print(f"{group:10} {', '.join(sorted(f.name.removesuffix('.yaml') for f in folder.iterdir()))}")
+    print("experiment")
+    for file in sorted((files("zoo.configs") / "experiment").iterdir(), key=lambda f: f.name):
+        about = file.read_text().splitlines()[1].lstrip("# ")
+        print(f"  {file.name.removesuffix('.yaml'):20} {about}")

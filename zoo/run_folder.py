@@ -1,0 +1,73 @@
+"""The directory of a run: a new one for it alone, or the one of the run that is to be continued."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import CheckpointError, OutputError
+
+if TYPE_CHECKING:
+    from zoo.config import Settings
+
+
+def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | None] | None:
+    """The folder and the checkpoint that `ckpt_path` means; None where no run is to be continued.
+
+    A run that was killed before its first checkpoint goes on from its start. Raises CheckpointError where there is
+    nothing to continue, or where the checkpoint is of another run.
+    """
+    from zoo.checkpoint import read_checkpoint
+
+    if settings.ckpt_path is None:
+        return None
+    if settings.ckpt_path != "last":
+        source = settings.ckpt_path
+        folder = Path(settings.run_dir) if settings.run_dir else Path(source).parent.parent
+    else:
+        folder = Path(settings.run_dir) if settings.run_dir else unfinished_run(Path("runs") / settings.experiment)
+        source = str(folder / "checkpoints" / "last.ckpt")
+        if not Path(source).exists():
+            return folder, None
+    content = read_checkpoint(source)
+    if "optimizer_states" not in content:
+        raise CheckpointError(f"{source} holds weights only; continue from last.ckpt, or use pretrained={source}")
+    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "seed"):
+        theirs, ours = content["zoo"][key], about[key]
+        if theirs != ours:
+            if isinstance(theirs, dict) and isinstance(ours, dict):
+                key, theirs, ours = next(
+                    (k, theirs.get(k), ours.get(k)) for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)
+                )
+            raise CheckpointError(
+                f"{source} was trained with {key}={theirs}, this command says {key}={ours}; "
+                f"give the same settings, or start anew with pretrained={source}"
+            )
+    return folder, source
+
+
+def unfinished_run(base: Path) -> Path:
+    """The newest run below `base` that has no result. Raises CheckpointError."""
+    runs = [path.parent for path in base.glob("*/config.yaml") if not (path.parent / "result.json").exists()]
+    if not runs:
+        raise CheckpointError(f"ckpt_path=last: no unfinished run in {base}")
+    return max(runs, key=lambda path: path.name)
+
+
+def new_folder(settings: "Settings") -> Path:
+    """A directory of this run alone. Raises OutputError where it cannot be made or holds a run already."""
+    wanted = Path(settings.run_dir or Path("runs") / settings.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    if settings.run_dir and (wanted / "config.yaml").exists():
+        raise OutputError(f"run_dir={wanted} holds a run; choose another, or continue it with ckpt_path=last")
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):  # two runs may start in the same second
+            folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+            try:
+                folder.mkdir(exist_ok=settings.run_dir is not None)
+                return folder
+            except FileExistsError:
+                if settings.run_dir:
+                    raise
+    except OSError as error:
+        raise OutputError(f"cannot make run directory {wanted}: {error.filename}: {error.strerror}") from error
+    raise OutputError(f"a thousand runs of this second lie in {wanted.parent}")
