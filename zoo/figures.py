@@ -86,26 +86,32 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
     return figure
 
 
-def decision_regions(network: nn.Module, data: "DataSet", title: str) -> Figure:
-    """Probability of class 1 over the plane, the border at one half, and the test items."""
+def decision_regions(network: nn.Module, data: "DataSet", title: str, points: int = 201) -> Figure:
+    """Probability of class 1 over the plane, the border at one half, the test items, and the lecture's question."""
     x, targets = data.test
+    scale = torch.tensor(data.transform.get("scale", [1.0, 1.0]))  # back to the units that the lecture speaks in
+    names, classes = (getattr(data, n, d) for n, d in (("feature_names", ["x1", "x2"]), ("class_names", ["0", "1"])))
     few = len(x) <= 10
-    first, second, grid = plane(x, margin=0.4 if few else 0.05, points=201)
-    p = torch.sigmoid(network(grid)[:, 0]).view(201, 201)
+    first, second, grid = plane(x * scale, margin=0.4 if few else 0.04, points=points)
+    p = torch.sigmoid(network(grid / scale)[:, 0]).view(points, points)
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     shades = axes.contourf(first, second, p.numpy(), levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.75)
     axes.contour(first, second, p.numpy(), levels=[0.5], colors=INK, linewidths=2)
     for value, marker, colour in ((0, "o", SECOND), (1, "s", ACCENT)):
-        rows = targets == value
+        items = (x[targets == value] * scale).numpy()
         axes.scatter(
-            x[rows, 0], x[rows, 1], s=140 if few else 16, marker=marker, color=colour,
-            edgecolors="white", linewidths=1.5 if few else 0.4, label=f"class {value}", zorder=3,
+            items[:, 0], items[:, 1], s=140 if few else 11, marker=marker, color=colour,
+            edgecolors="white", linewidths=1.5 if few else 0.2, label=classes[value], zorder=3,
         )  # fmt: skip
-    names = getattr(data, "feature_names", ["x1", "x2"])
+    question = getattr(data, "question", None)
+    if question:
+        answer = float(torch.sigmoid(network(torch.tensor([question]) / scale)))
+        label = f"{question}: p = {answer:.2f}"
+        axes.scatter(*question, s=260, marker="*", color="gold", edgecolors=INK, label=label, zorder=4)
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
-    axes.set_title(f"{title}: probability of class 1, border at 0.5")
+    axes.set_title(f"{title}: probability of class {classes[1]}, border at 0.5")
     axes.legend(loc="upper right")
     figure.colorbar(shades, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
     return figure
@@ -134,7 +140,7 @@ def many_decision_regions(network: nn.Module, data: "DataSet", title: str, count
         axes.axis("on" if i < len(p) else "off")
         if i < len(p):
             axes.contourf(first, second, p[i].numpy(), levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.75)
-            axes.scatter(x[:, 0], x[:, 1], s=16, c=[(SECOND, ACCENT)[t] for t in targets], edgecolors="white", zorder=3)
+            axes.scatter(*x.T.numpy(), s=16, c=[(SECOND, ACCENT)[t] for t in targets], edgecolors="white", zorder=3)
             for spine in axes.spines.values():
                 spine.set(color=PALE if solved[i] else INK, linewidth=1 if solved[i] else 4)
     return figure

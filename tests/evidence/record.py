@@ -60,8 +60,30 @@ def header(experiment: str) -> str:
     )
 
 
+def draw() -> None:
+    """The README's figure, as SVG, which is text."""
+    import matplotlib
+    import torch
+
+    import zoo
+    from zoo.figures import decision_regions
+    from zoo.registry import build
+
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(ROOT / "train.py"), "experiment=pass_class_mlp", f"run_dir={folder}/run"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        network = zoo.load(f"{folder}/run")
+    data = build("data", "pass_class", {})
+    data.load()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "zoo"}), torch.no_grad():
+        figure = decision_regions(network, data, "pass_class_mlp", points=31)
+        figure.savefig(HERE / "pass_class_mlp.svg", metadata={"Date": None, "Creator": None})
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         record(name)
+        if name == "pass_class_mlp":
+            draw()
     for path in sorted(HERE.glob("*.jsonl")):
         print(f"{path.stem:20} {summary(path.stem)}  {seconds(path.stem)}")

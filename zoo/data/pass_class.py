@@ -24,7 +24,9 @@ class PassClass(DataSet):
         super().__init__(batch_size, repeat=repeat)
         self.provides = {"num_classes": 2, "in_features": 2, "input_shape": [2]}
         self.transform = {"kind": "numbers", "features": ["lectures", "hours"], "scale": [8.0, 10.0]}
-        self.feature_names = ["lectures attended / 8", "hours on the project / 10"]
+        self.feature_names = ["lectures attended", "hours on the project"]
+        self.class_names = ["failed", "passed"]
+        self.question = QUESTION
 
     def load(self) -> None:
         """Read the table that comes with the package."""
