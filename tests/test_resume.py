@@ -148,6 +148,14 @@ def test_early_stopping_remembers_what_it_saw(train: Train, monkeypatch: pytest.
         assert_same_outcome("whole", f"stopped{step}")
 
 
+@pytest.mark.parametrize("name", ["momentum", "rare validation"])
+def test_a_finished_run_is_taken_further(name: str, train: Train) -> None:
+    train(*RUNS[name], *QUIET, "run_dir=whole")
+    train(*RUNS[name], *QUIET, "run_dir=further", "trainer.max_epochs=2")
+    train(*RUNS[name], *QUIET, "run_dir=further", "ckpt_path=last")
+    assert_same_outcome("whole", "further")
+
+
 def test_killed_between_the_last_save_and_the_result(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [*RUNS["convnet"], *QUIET]
     whole = train(*overrides, "run_dir=whole")

@@ -98,7 +98,7 @@ class Checkpoints(pl.Callback):
     def save_last(self, trainer: Any, module: Any) -> None:
         """Everything that is needed to go on, and the metrics so far."""
         self.saved_step = trainer.global_step
-        module.about["finished"] = trainer.should_stop or trainer.global_step >= module.total_steps
+        module.about["stopped_early"] = trainer.should_stop
         trainer.save_checkpoint(self.last)
         self.metrics.write()
 

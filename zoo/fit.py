@@ -45,7 +45,7 @@ def fit(
     checkpoints = Checkpoints(
         last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv
     )
-    if resume and (resume["zoo"]["finished"] or resume["global_step"] >= total_steps):
+    if resume and (resume["zoo"]["stopped_early"] or resume["global_step"] >= total_steps):
         # Killed between the last save and the result: nothing is left to train.
         if options.select == "last" or not best.exists():
             keep_last_as_best(last, best)

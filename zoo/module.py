@@ -31,7 +31,7 @@ class ZooModule(pl.LightningModule):
         super().__init__()
         self.network, self.recipe, self.total_steps = network, recipe, total_steps
         self.seed, self.log_every_n_steps = seed, log_every_n_steps
-        self.about = {**about, "finished": False}
+        self.about = {**about, "stopped_early": False}
         self.means: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
         self.items = {"train": 0, "val": 0, "test": 0}
