@@ -1,11 +1,14 @@
 """Checkpoint files: whole or refused, never executed, loaded without Hydra or Lightning."""
 
+import hashlib
+import io
 import os
 import random
 import resource
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +19,7 @@ import torch
 from conftest import ROOT
 
 import zoo
-from zoo.checkpoint import MARK, read_checkpoint, write_checkpoint, write_whole
+from zoo.checkpoint import COMMENT, MARK, read_checkpoint, write_checkpoint, write_whole
 from zoo.errors import CheckpointError, ConfigError, OutputError
 
 
@@ -124,11 +127,51 @@ def test_whole_files_without_a_network_are_refused(content: Any, tmp_path: Path)
         zoo.load(str(tmp_path / "other.ckpt"))
 
 
+class Odd:
+    """Pickles to something that torch's unpickler trips over in its own ways."""
+
+    def __init__(self, recipe: tuple[Any, ...]):
+        self.recipe = recipe
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.recipe
+
+
+def test_whatever_stands_in_a_file_with_a_right_mark_is_one_line(path: Path) -> None:
+    good = read_checkpoint(path)
+    for weights in ({"network.x": 3}, {5: torch.zeros(1)}, {"network.x": torch.eye(3).to_sparse()}):
+        write_checkpoint({**good, "state_dict": weights}, path)
+        with pytest.raises(CheckpointError, match="something other than a dense tensor") as caught:
+            zoo.load(str(path))
+        assert "\n" not in str(caught.value)
+    for recipe in ((torch._utils._rebuild_tensor_v2, (1, 2)), (dict, (3,)), (torch.Size, ("x",))):
+        write_checkpoint({**good, "more": Odd(recipe)}, path)
+        with pytest.raises(CheckpointError, match="not loaded"):
+            zoo.load(str(path))
+    for arguments in ({"in_features": "3", "num_classes": 4}, {"in_features": 10**15, "num_classes": 4}):
+        write_checkpoint({**good, "zoo": {"model": "mlp", "arguments": arguments}}, path)
+        with pytest.raises(ConfigError):
+            zoo.load(str(path))
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry))
+    archive = packed.getvalue()[:-2]
+    path.write_bytes(archive + COMMENT.to_bytes(2, "little") + MARK + hashlib.sha256(archive).hexdigest().encode())
+    with pytest.raises(CheckpointError, match="has compressed parts"):
+        zoo.load(str(path))
+
+
 def test_a_file_or_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nothing.ckpt: No such file or directory"):
         zoo.load(str(tmp_path / "nothing.ckpt"))
     with pytest.raises(CheckpointError, match=r"best.ckpt: No such file or directory"):
         zoo.load(str(tmp_path))
+    with pytest.raises(CheckpointError, match="File name too long"):
+        zoo.load("x" * 5000)
 
 
 def test_what_does_not_fit_the_network_is_named(path: Path) -> None:
@@ -169,8 +212,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_the_mark_stands_where_a_zip_archive_has_its_comment(path: Path) -> None:
-    import zipfile
-
     assert zipfile.ZipFile(path).comment.startswith(MARK)
 
 

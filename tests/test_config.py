@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from zoo.config import compose_settings, expand
 from zoo.errors import CheckpointError, ConfigError, DataError, OutputError, ZooError
+from zoo.train import assemble
 
 MISTAKES = [  # what is typed, words of the answer
     ("modle=lenet", "unknown key 'modle' (did you mean 'model'?); valid: "),
@@ -46,7 +47,19 @@ MISTAKES = [  # what is typed, words of the answer
     ("trainer.max_epochs=-3", "trainer.max_epochs must be >= 1, got -3"),
     ("trainer.max_epochs=0", "trainer.max_epochs must be >= 1, got 0"),
     ("trainer.max_steps=0", "trainer.max_steps must be >= 1 or null, got 0"),
-    ("trainer.devices=0", "trainer.devices must be >= 1"),
+    ("trainer.devices=2", "unknown key 'trainer.devices'"),
+    ("trainer.threads=100000", "trainer.threads must be <= "),
+    ("~model", "'~model': only ~experiment can be taken away"),
+    ("~seed", "only ~experiment can be taken away"),
+    ("seed=???", "seed needs a value"),
+    ("trainer.max_epochs=???", "trainer.max_epochs needs a value"),
+    ("model.dropout=???", "model 'lenet' needs 'dropout'"),
+    ("model=mlp model.hidden_sizes=[100000000000]", "model=mlp: "),
+    ("data.image_size=1000000", "data=digits"),
+    ("model.num_classes=5", "model=lenet does not fit data=digits: 5 classes against 10"),
+    ("experiment=pass_class_mlp model.num_classes=3", "3 classes against 2"),
+    ("model=mlp data=digits model.num_classes=2", "2 classes against 10"),
+    ("ckpt_path=last run_dir=typo", "run_dir=typo holds no run"),
     ("trainer.threads=-1", "trainer.threads must be >= 1 or null"),
     ("trainer.gradient_clip_norm=0", "trainer.gradient_clip_norm must be > 0 or null"),
     ("trainer.precision=fp8", "trainer.precision must be one of 32-true, bf16-mixed"),
@@ -140,7 +153,7 @@ def test_overrides_win_over_the_experiment_and_seed_zero_is_honoured() -> None:
 
 def test_a_model_or_data_set_alone_drops_the_default_experiment() -> None:
     composed = compose_settings(["model=mlp", "data=xor"])
-    assert composed.experiment == "xor_mlp" and composed.expect == {}
+    assert composed.experiment == "mlp_on_xor" and composed.expect == {}
     assert compose_settings(["seed=1"]).experiment == "digits_lenet"
 
 
@@ -156,11 +169,17 @@ def test_a_sweep_expands_to_every_combination() -> None:
     assert len(expand(["seed=range(0,5)", "model.hidden_sizes=[3,4]"])) == 5
 
 
+@pytest.mark.parametrize("typed", ["experiment=glob(xor*)", "optimizer.lr=interval(0,1)", "seed=range(0,inf)"])
+def test_what_cannot_be_swept_is_one_line(typed: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be swept|more than 10,000 runs"):
+        expand([typed])
+
+
 KEYS = {
     "model": ["dropout", "num_classes", "in_channels", "variant", "activation"],
     "data": ["batch_size", "image_size"],
     "optimizer": ["lr", "beta1", "beta2", "weight_decay", "schedule", "warmup", "gamma"],
-    "trainer": ["max_epochs", "max_steps", "precision", "accelerator", "devices", "threads", "select", "monitor"],
+    "trainer": ["max_epochs", "max_steps", "precision", "accelerator", "threads", "select", "monitor"],
 }
 
 
@@ -202,6 +221,7 @@ WORDS = st.one_of(
 @given(st.lists(st.one_of(WORDS, st.tuples(WORDS, WORDS).map("=".join)), max_size=3))
 def test_whatever_is_typed_raises_nothing_but_our_error(overrides: list[str]) -> None:
     try:
-        compose_settings(overrides)
+        expand(overrides)
+        assemble(compose_settings(overrides))
     except ZooError as error:
         assert "\n" not in str(error)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request
 
 import pytest
 
@@ -38,6 +40,8 @@ class Server(BaseHTTPRequestHandler):
             self.answer(CONTENT + b"x" * 10_000_000)
         elif self.path == "/html":
             self.answer(b"<html>please log in</html>")
+        elif self.path == "/garbage":
+            self.wfile.write(b"garbage\r\n\r\n")
         elif self.path == "/not.gz":
             self.answer(b"<html>please log in</html>")
         elif self.path == "/thing.gz":
@@ -89,6 +93,7 @@ def test_a_good_answer_is_kept_whole(server: str, path: str, tmp_path: Path) -> 
         ("/stall", "timed out", 3),
         ("/cut", "could not be fetched|not the file expected", None),
         ("/cut.gz", "could not be fetched", None),
+        ("/garbage", "could not be fetched", 3),
         ("/endless", "not the file expected", 1),
         ("/html", "not the file expected", 1),
         ("/not.gz", "not a gzip file", 1),
@@ -115,6 +120,9 @@ def test_a_damaged_file_is_named_and_kept(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="thing is damaged: SHA-256 .* delete it"):
         fetch("http://127.0.0.1:9/thing", target, FILE)
     assert target.exists()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="cannot read .*folder: Is a directory"):
+        fetch("http://127.0.0.1:9/thing", tmp_path / "folder", FILE)
 
 
 def test_a_place_that_cannot_be_written_is_named(server: str, tmp_path: Path) -> None:
@@ -124,9 +132,7 @@ def test_a_place_that_cannot_be_written_is_named(server: str, tmp_path: Path) ->
 
 
 def test_no_downgrade_to_http() -> None:
-    from urllib.request import Request
-
-    with pytest.raises(DataError, match="not encrypted: refused"):
+    with pytest.raises(URLError, match="not encrypted: refused"):
         NoDowngrade().redirect_request(Request("https://a/x"), None, 301, "", {}, "http://a/x")
 
 

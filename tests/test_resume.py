@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 from conftest import ROOT, WAIVED
 
+from zoo.callbacks import SafeCheckpointIO
 from zoo.checkpoint import read_checkpoint
 from zoo.errors import CheckpointError, NumericError, Stopped
 from zoo.module import ZooModule
@@ -105,7 +107,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, mon
         assert_same_outcome("whole", folder)
 
 
-@pytest.mark.parametrize("name", ["convnet", "rare validation"])
+@pytest.mark.parametrize("name", ["convnet", "momentum", "rare validation"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(
     name: str, signum: int, code: int, train: Train, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +158,48 @@ def test_a_finished_run_is_taken_further(name: str, train: Train) -> None:
     assert_same_outcome("whole", "further")
 
 
+@pytest.mark.parametrize("name", ["momentum", "rare validation", "running means"])
+@pytest.mark.parametrize("steps", [1, 5, 11, 15, 32])
+def test_a_run_cut_short_by_max_steps_is_taken_further(name: str, steps: int, train: Train) -> None:
+    train(*RUNS[name], *QUIET, "run_dir=whole")
+    train(*RUNS[name], *QUIET, "run_dir=further", f"trainer.max_steps={steps}")
+    train(*RUNS[name], *QUIET, "run_dir=further", "ckpt_path=last")
+    for a, b in zip(outcome("whole")[:2], outcome("further")[:2], strict=True):
+        assert_same(a["state_dict"], b["state_dict"])
+    assert_same(outcome("whole")[0]["optimizer_states"], outcome("further")[0]["optimizer_states"])
+
+
+def test_a_signal_while_the_end_is_saved_is_answered(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    import zoo.callbacks
+
+    keep = zoo.callbacks.keep_last_as_best
+
+    def interrupted(last: Path, best: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        keep(last, best)
+
+    monkeypatch.setattr(zoo.callbacks, "keep_last_as_best", interrupted)
+    with pytest.raises(Stopped, match="at step 33"):
+        train(*RUNS["convnet"], *QUIET, "run_dir=run")
+
+
+def test_killed_between_a_checkpoint_and_its_metrics(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["model=mlp", "data=digits", "data.batch_size=100", "trainer.max_epochs=1", "logger=csv"]
+    train(*overrides, "run_dir=whole")
+    save = SafeCheckpointIO.save_checkpoint
+
+    def killed_after(self: SafeCheckpointIO, *arguments: Any, **options: Any) -> None:
+        save(self, *arguments, **options)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SafeCheckpointIO, "save_checkpoint", killed_after)
+        with pytest.raises(Killed):
+            train(*overrides, "run_dir=killed")
+    train(*overrides, "run_dir=killed", "ckpt_path=last")  # with its figures, drawn from the metrics
+    assert_same_outcome("whole", "killed")
+
+
 def test_killed_between_the_last_save_and_the_result(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [*RUNS["convnet"], *QUIET]
     whole = train(*overrides, "run_dir=whole")
@@ -181,19 +225,33 @@ def test_last_is_the_newest_unfinished_run(train: Train, monkeypatch: pytest.Mon
 
 def test_only_the_same_run_is_continued(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [*RUNS["convnet"], *QUIET, "run_dir=run"]
-    at_step(15, lambda: os.kill(os.getpid(), signal.SIGTERM), monkeypatch)
-    with pytest.raises(Stopped):
-        train(*overrides)
+    with monkeypatch.context() as patch:
+        at_step(15, lambda: os.kill(os.getpid(), signal.SIGTERM), patch)
+        with pytest.raises(Stopped):
+            train(*overrides)
     for change, words in (
         ("seed=1", "was trained with seed=0, this command says seed=1"),
         ("model.dropout=0.1", "was trained with dropout=0.5, this command says dropout=0.1"),
         ("optimizer.lr=0.5", "was trained with lr=0.001"),
         ("data.batch_size=50", "was trained with batch_size=100"),
+        ("trainer.gradient_clip_norm=1", "was trained with gradient_clip_norm=None"),
+        ("trainer.precision=64-true", "was trained with precision=32-true"),
     ):
         with pytest.raises(CheckpointError, match=words):
             train(*overrides, change, "ckpt_path=last")
-    with pytest.raises(CheckpointError, match="holds weights only|cannot read checkpoint"):
-        train(*overrides, "ckpt_path=run/checkpoints/best.ckpt")
+    same, last = overrides[:-1], "run/checkpoints/last.ckpt"
+    shutil.copy(last, "copy.ckpt")
+    for wrong, words in (
+        (["ckpt_path=copy.ckpt"], "is continued in its own run directory only"),
+        ([f"ckpt_path={last}", "run_dir=other"], "is continued in its own run directory only"),
+        (["ckpt_path=last", "run_dir=other"], "run_dir=other holds no run"),
+        (["ckpt_path=http://127.0.0.1:9/last.ckpt"], "cannot fetch checkpoint"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            train(*same, *wrong)
+    train(*same, f"ckpt_path={last}")
+    with pytest.raises(CheckpointError, match="best.ckpt holds weights only"):
+        train(*same, "ckpt_path=run/checkpoints/best.ckpt")
 
 
 def test_a_damaged_checkpoint_is_not_continued(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +281,7 @@ def test_a_run_that_turned_into_no_number_keeps_its_last_good_checkpoint(
     assert read_checkpoint("run/checkpoints/last.ckpt")["global_step"] == 11
 
 
-LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8", "data.batch_size=16",
+LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=16", "data.batch_size=16",
         "trainer.checkpoint_every_n_steps=10", "trainer.threads=1", *QUIET]  # fmt: skip
 
 

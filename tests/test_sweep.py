@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import zoo.sweep
-from zoo.errors import ConfigError, Stopped
+from zoo.errors import ConfigError, NumericError, Stopped
 from zoo.sweep import sweep, table
 
 SWEEP = ["experiment=xor_mlp", "seed=1,2,3", "optimizer.lr=0.1,1e-9", "figures=false", "logger=csv"]
@@ -81,6 +81,19 @@ def test_no_run_begins_where_one_of_them_is_wrong(
     with pytest.raises(ConfigError, match=words):
         sweep(overrides)
     assert trained == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_setting_that_diverges_is_a_line_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = ["model=mlp", "data=digits", "optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.max_epochs=1",
+                 "figures=false", "logger=csv"]  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(NumericError, match="1 of 2 runs ended with numbers that are not finite"):
+            sweep(overrides)
+        shown = capsys.readouterr().err
+        assert "optimizer.lr=1e+30" in shown and "1 of 1 failed" in shown and "optimizer.lr=0.1" in shown
 
 
 def test_several_values_without_m_are_refused(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:

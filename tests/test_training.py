@@ -79,6 +79,22 @@ def test_a_missed_promise_is_said(train: Train, capsys: pytest.CaptureFixture[st
 FAST = ["model=mlp", "data=digits", "figures=false", "trainer.max_epochs=2", "logger=csv"]
 
 
+def test_without_a_promise_nothing_is_said_to_be_kept(train: Train) -> None:
+    result = train(*FAST)
+    assert result["pass"] is None and result["experiment"] == "mlp_on_digits"
+
+
+def test_max_steps_in_the_first_epoch_ends_well(train: Train) -> None:
+    for select in ("last", "best"):
+        train(*FAST, "trainer.max_steps=3", f"trainer.select={select}", f"run_dir={select}")
+        assert read_checkpoint(f"{select}/checkpoints/best.ckpt")["global_step"] == 3
+
+
+def test_many_networks_on_the_lectures_question(train: Train) -> None:
+    result = train("model=many_mlps", "data=pass_class", "trainer.max_epochs=1", "model.num_copies=3")
+    assert "test/solved" in result["metrics"] and result["figures"]
+
+
 @pytest.mark.parametrize("name", sorted(load_all()["optimizer"]))
 def test_every_optimizer_lowers_the_loss(name: str, train: Train) -> None:
     train(*FAST, f"optimizer={name}", "run_dir=run")
@@ -95,8 +111,10 @@ def test_every_activation_by_override(activation: str, train: Train) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 def test_every_precision_by_override(precision: str, train: Train) -> None:
-    result = train(*FAST, "optimizer=adam", f"trainer.precision={precision}", "run_dir=run")
-    assert result["metrics"]["test/acc"] > 0.8
+    result = train("experiment=pass_class_mlp", f"trainer.precision={precision}", "trainer.max_epochs=2")
+    assert "test/p(4,5)" in result["metrics"]
+    result = train(*FAST, "optimizer=adam", "figures=true", f"trainer.precision={precision}", "run_dir=run")
+    assert result["metrics"]["test/acc"] > 0.8 and result["metrics"]["train/loss"] > 0.1
     assert zoo.load("run")(torch.zeros(2, 1, 28, 28)).isfinite().all()
 
 

@@ -70,13 +70,16 @@ class Checkpoints(pl.Callback):
         self.saved_step = -1
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Every n steps."""
-        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
-            if batch_idx + 1 < trainer.num_training_batches:
-                self.save_last(trainer, module)
+        """Every n steps, and where max_steps ends the run in mid-epoch."""
+        step = trainer.global_step
+        due = self.every_n_steps and step % self.every_n_steps == 0
+        if (due or step >= module.total_steps) and batch_idx + 1 < trainer.num_training_batches:
+            self.save_last(trainer, module)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """After an epoch that was validated, and after the last."""
+        if self.saved_step == trainer.global_step:
+            return  # ended in mid-epoch; Lightning counts the epoch as done by now, which could not be continued alike
         validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
         if validated and self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
             trainer.save_checkpoint(self.best, weights_only=True)
@@ -99,8 +102,8 @@ class Checkpoints(pl.Callback):
         """Everything that is needed to go on, and the metrics so far."""
         self.saved_step = trainer.global_step
         module.about["stopped_early"] = trainer.should_stop
+        self.metrics.write()  # first: rows after the checkpoint's step are dropped on continuing, lost ones are lost
         trainer.save_checkpoint(self.last)
-        self.metrics.write()
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far."""
@@ -143,10 +146,10 @@ class Guard(pl.Callback):
 
     def look(self, step: int) -> None:
         """Raise NumericError if one of the losses since the last look is not finite."""
-        for back, loss in enumerate(reversed(self.losses)):
+        for back, loss in enumerate(self.losses, 1 - len(self.losses)):  # oldest first
             if not math.isfinite(loss):
                 raise NumericError(
-                    f"the loss is {float(loss)} at step {step - back}; try a smaller optimizer.lr, "
+                    f"the loss is {float(loss)} at step {step + back}; try a smaller optimizer.lr, "
                     f"trainer.gradient_clip_norm=1 or trainer.precision=32-true; {self.checkpoints.last.parent} "
                     f"holds what was saved before"
                 )
@@ -161,6 +164,7 @@ class Guard(pl.Callback):
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """A signal that came with the last batch or in validation is answered after both."""
         if self.signum:
+            self.checkpoints.on_train_epoch_end(trainer, module)  # this epoch may be the best
             self.stop(trainer, module)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
@@ -172,9 +176,13 @@ class Guard(pl.Callback):
         """Save, say where, and leave."""
         if self.checkpoints.saved_step != trainer.global_step:
             self.checkpoints.save_last(trainer, module)
-        raise Stopped(
+        raise self.stopped(trainer.global_step)
+
+    def stopped(self, step: int) -> Stopped:
+        """What to tell the user."""
+        return Stopped(
             self.signum,
-            f"stopped by {signal.Signals(self.signum).name} at step {trainer.global_step}, saved as "
+            f"stopped by {signal.Signals(self.signum).name} at step {step}, saved as "
             f"{self.checkpoints.last}; the same command with ckpt_path=last continues",
         )
 

@@ -7,17 +7,18 @@ a kill or a full disk leaves the previous file as it was.
 
 import contextlib
 import hashlib
+import http.client
 import io
 import os
-import pickle
-import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from zoo.data.fetch import NoDowngrade
 from zoo.errors import CheckpointError, OutputError
 from zoo.registry import build
 
@@ -55,8 +56,11 @@ def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint file or URL, on the CPU. Raises CheckpointError; never executes what it reads."""
-    text = str(source)
+    """The content of a checkpoint file, its URL, or a run's best, on the CPU; nothing in it is ever executed.
+
+    Raises CheckpointError.
+    """
+    text = str(Path(source) / "checkpoints" / "best.ckpt" if os.path.isdir(source) else source)
     raw = download(text) if text.startswith(("http://", "https://")) else read_file(Path(text))
     archive, tail = raw[: -COMMENT - 2], raw[-COMMENT:]
     if len(raw) < COMMENT + 2 or not tail.startswith(MARK):
@@ -64,13 +68,23 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
     if hashlib.sha256(archive).hexdigest().encode() != tail[len(MARK) :]:
         raise CheckpointError(f"{text} is damaged: its SHA-256 is not the one it was written with")
     try:
+        packed = [entry.filename for entry in zipfile.ZipFile(io.BytesIO(raw)).infolist() if entry.compress_type]
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{text} is not an archive of torch's") from error
+    if packed:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
+        raise CheckpointError(f"{text} has compressed parts ({packed[0]}); not loaded")
+    try:
         content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a hostile file may raise anything in the unpickler
         raise CheckpointError(f"{text} holds something other than tensors and plain values; not loaded") from error
     about = content.get("zoo") if isinstance(content, dict) else None
-    parts = [about.get("arguments"), content.get("state_dict")] if isinstance(about, dict) else []
-    if len(parts) != 2 or not all(isinstance(part, dict) for part in parts) or "model" not in about:
+    named = isinstance(about, dict) and isinstance(about.get("model"), str) and isinstance(about.get("arguments"), dict)
+    weights = content.get("state_dict") if named else None
+    if not isinstance(weights, dict):
         raise CheckpointError(f"{text} does not say which network it holds; not a checkpoint of the zoo")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise CheckpointError(f"{text} holds something other than a dense tensor as weight {name!r}")
     return content
 
 
@@ -85,16 +99,14 @@ def read_file(path: Path) -> bytes:
 def download(url: str) -> bytes:
     """The bytes at an address. Raises CheckpointError."""
     try:
-        with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
+        with urllib.request.build_opener(NoDowngrade).open(url, timeout=URL_SECONDS) as answer:
             return answer.read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise CheckpointError(f"cannot fetch checkpoint {url}: {error}") from error
 
 
 def load_network(source: str | Path) -> nn.Module:
     """The network of a run directory, checkpoint file or URL, in eval mode. Raises CheckpointError, ConfigError."""
-    if Path(str(source)).is_dir():
-        source = Path(source) / "checkpoints" / "best.ckpt"
     content = read_checkpoint(source)
     about = content["zoo"]
     network = build("model", about["model"], about["arguments"])

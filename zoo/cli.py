@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from zoo.errors import ConfigError, ZooError
+from zoo.errors import ConfigError, OutputError, ZooError
 
 HELP = """\
 usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ZooError as error:
         print(str(error) if error.exit_code >= 128 else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # of a library that writes by itself; a full disk most of all
+        print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(OutputError.exit_code)
 
 
 def stop(signum: int, frame: Any) -> None:
@@ -71,17 +74,22 @@ def command(arguments: list[str]) -> None:
 
 def print_help() -> None:
     """Usage, and what there is to choose from."""
-    from importlib.resources import files
-
     from zoo.registry import load_all
 
     print(HELP)
     for group, classes in load_all().items():
         print(f"{group:10} {', '.join(sorted(classes))}")
     for group in ("trainer", "logger"):
-        folder = files("zoo.configs") / group
-        print(f"{group:10} {', '.join(sorted(f.name.removesuffix('.yaml') for f in folder.iterdir()))}")
+        print(f"{group:10} {', '.join(file.name.removesuffix('.yaml') for file in config_files(group))}")
     print("experiment")
-    for file in sorted((files("zoo.configs") / "experiment").iterdir(), key=lambda f: f.name):
-        about = file.read_text().splitlines()[1].lstrip("# ")
+    for file in config_files("experiment"):
+        about = file.read_text().partition("\n# ")[2].partition("\n")[0]
         print(f"  {file.name.removesuffix('.yaml'):20} {about}")
+
+
+def config_files(group: str) -> list[Any]:
+    """The YAML files of a group, by name."""
+    from importlib.resources import files
+
+    found = [file for file in (files("zoo.configs") / group).iterdir() if file.name.endswith(".yaml")]
+    return sorted(found, key=lambda file: file.name)

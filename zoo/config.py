@@ -4,10 +4,11 @@ Hydra composes `configs/train.yaml`, an experiment and the overrides against the
 registry. What leaves this file is a `Settings` of plain values: no Hydra or OmegaConf object goes further.
 """
 
-import difflib
 import importlib.util
 import itertools
 import math
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,10 +22,11 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.errors import ConfigError
-from zoo.registry import load_all, schema
+from zoo.registry import load_all, nearest, schema
 
 GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
 LOGGER_PACKAGES = {"csv": "csv", "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+MANY = 10_000  # runs that a sweep may have
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 
 
@@ -32,8 +34,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 class TrainerConfig:
     """How long, on what, and which epoch counts."""
 
-    accelerator: str = "auto"  # auto | cpu | gpu | mps
-    devices: int = 1
+    accelerator: str = "auto"  # auto | cpu | gpu | mps; one processor of the kind
     precision: str = "32-true"  # one of PRECISIONS
     threads: int | None = None  # of torch on the CPU; None: as many as torch takes by itself
     max_epochs: int = 10
@@ -102,6 +103,8 @@ def compose_settings(overrides: list[str]) -> Settings:
             store.store(group=group, name=name, node=schema(cls))
     for override, text in zip(parse(overrides), overrides, strict=True):
         key = override.key_or_group
+        if override.is_delete() and text != "~experiment":
+            raise ConfigError(f"{text!r}: only ~experiment can be taken away; write key=value, or key=null")
         if not key or key.split(".")[0].split("/")[0] == "hydra":
             raise ConfigError(f"{text!r} sets nothing of the zoo's; write key=value with a key of --cfg")
         if key in GROUPS and not override.is_delete() and not isinstance(override.value(), str):
@@ -127,9 +130,12 @@ def compose_settings(overrides: list[str]) -> Settings:
         for key in values[part] if part else values:
             if key not in known:  # added with a plus sign
                 raise ConfigError(f"unknown key {f'{part}.{key}' if part else key!r}{nearest(key, known)}")
+    for key, value in flat(values):
+        if value == MISSING and not key.startswith("model."):  # a model's may be filled from what the data provides
+            raise ConfigError(f"{key} needs a value")
     names = {group: choices[group] for group in ("model", "data", "optimizer")}
     settings = Settings(
-        experiment=choices.get("experiment") or f"{names['data']}_{names['model']}",
+        experiment=choices.get("experiment") or f"{names['model']}_on_{names['data']}",
         names=names,
         trainer=TrainerConfig(**values.pop("trainer")),
         logger=LoggerConfig(**values.pop("logger")),
@@ -159,8 +165,10 @@ def check(settings: Settings) -> None:
     package = LOGGER_PACKAGES[settings.logger.name]
     if importlib.util.find_spec(package) is None:
         raise ConfigError(f"logger={settings.logger.name} needs the package {package}: pip install {package}")
-    for key, least in (("devices", 1), ("max_epochs", 1), ("val_every_n_epochs", 1)):
-        require(getattr(trainer, key) >= least, f"trainer.{key}", f">= {least}", getattr(trainer, key))
+    for key in ("max_epochs", "val_every_n_epochs"):
+        require(getattr(trainer, key) >= 1, f"trainer.{key}", ">= 1", getattr(trainer, key))
+    cores = os.cpu_count() or 1
+    require((trainer.threads or 1) <= cores, "trainer.threads", f"<= {cores}, this machine's cores", trainer.threads)
     for key in (
         "threads", "max_steps", "early_stopping_patience", "checkpoint_every_n_steps", "log_every_n_steps"
     ):  # fmt: skip
@@ -173,10 +181,13 @@ def check(settings: Settings) -> None:
         require(len(band) == 2 and band[0] <= band[1], f"expect.{name}", "[lowest, highest]", band)
 
 
-def nearest(word: str, valid: Any) -> str:
-    """` (did you mean ...?)`, or nothing where no valid word is close."""
-    close = difflib.get_close_matches(str(word), [str(v) for v in valid], n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys as `trainer.max_epochs`, with their values."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def explain(error: BaseException) -> str:
@@ -213,9 +224,21 @@ def expand(overrides: list[str]) -> list[list[str]]:
     """Every combination of the values that a sweep lists (`seed=1,2,3 optimizer=sgd,adam`), in the order given."""
     choices = []
     for override, text in zip(parse(overrides), overrides, strict=True):
-        key = override.get_key_element()
-        swept = override.is_sweep_override()
-        choices.append([f"{key}={value}" for value in override.sweep_string_iterator()] if swept else [text])
+        if override.is_sweep_override():
+            try:
+                values = list(itertools.islice(override.sweep_string_iterator(), MANY + 1))
+            except (
+                HydraException,
+                ValueError,
+                TypeError,
+                ZeroDivisionError,
+            ) as error:  # glob(), interval(), range(0,1,0)
+                raise ConfigError(f"{text!r} cannot be swept: {first_line(error)}") from error
+            choices.append([f"{override.get_key_element()}={value}" for value in values])
+        else:
+            choices.append([text])
+    if math.prod(map(len, choices)) > MANY:
+        raise ConfigError(f"these overrides name more than {MANY:,} runs")
     return [list(job) for job in itertools.product(*choices)]
 
 

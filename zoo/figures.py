@@ -4,6 +4,7 @@ Every function returns a matplotlib Figure; `draw_all` chooses those that fit an
 """
 
 import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor, nn
+
+from zoo.checkpoint import write_whole
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -38,11 +41,12 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     conv = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if conv is not None:
         figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
-    (folder / "figures").mkdir(exist_ok=True)
     paths = []
     for name, figure in figures.items():
+        picture = io.BytesIO()
+        figure.savefig(picture, dpi=160)
         paths.append(folder / "figures" / f"{name}.png")
-        figure.savefig(paths[-1], dpi=160)
+        write_whole(paths[-1], picture.getbuffer())
     return paths
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO, keep_last_as_best
@@ -45,12 +47,14 @@ def fit(
     checkpoints = Checkpoints(
         last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv
     )
-    if resume and (resume["zoo"]["stopped_early"] or resume["global_step"] >= total_steps):
-        # Killed between the last save and the result: nothing is left to train.
+    stopped_early = resume and resume["zoo"]["stopped_early"] and options.early_stopping_patience
+    if resume and (stopped_early or resume["global_step"] >= total_steps):
+        print(f"{resume_from} is at the end of the run: nothing is left to train", file=sys.stderr)
         if options.select == "last" or not best.exists():
             keep_last_as_best(last, best)
     else:
-        callbacks: list[pl.Callback] = [Guard(checkpoints, total_steps), checkpoints]
+        guard = Guard(checkpoints, total_steps)
+        callbacks: list[pl.Callback] = [guard, checkpoints]
         if options.early_stopping_patience:
             mode = "max" if options.monitor.endswith("acc") else "min"
             # After validation, and so before the checkpoint that has to remember what it saw.
@@ -83,6 +87,9 @@ def fit(
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
+        if guard.signum:  # it came while the end was being saved
+            raise guard.stopped(trainer.global_step)
+    network.float()  # from here on as `zoo.load` gives it, whatever trainer.precision made of it
     chosen = read_checkpoint(best)
     load_weights(network, chosen, best)
     return dict(chosen["zoo"]["metrics"])
@@ -92,7 +99,9 @@ def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, f
     """Mean per item of each metric over the test set."""
     trainer = make_trainer(settings, False, [])
     module = ZooModule(network, None, 0, settings.seed, {})
-    return dict(trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0])
+    metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
+    network.float()
+    return dict(metrics)
 
 
 def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
@@ -105,7 +114,7 @@ def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback
     try:
         return pl.Trainer(
             accelerator=settings.trainer.accelerator,
-            devices=settings.trainer.devices,
+            devices=1,
             precision=settings.trainer.precision,
             logger=loggers,
             callbacks=callbacks,
@@ -115,5 +124,5 @@ def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback
             enable_checkpointing=False,
             **options,
         )
-    except (RuntimeError, ValueError) as error:  # MisconfigurationException is one of Lightning's ValueErrors or not
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MetricsCSV(Logger):
-    """metrics.csv: one row per logged epoch, written whole whenever a checkpoint is.
+    """metrics.csv: one row per logged step, written whole whenever a checkpoint is.
 
     path: the file; rows of a run that was stopped are kept up to the step that it goes on from.
     first_step: that step, 0 for a new run.

@@ -74,7 +74,7 @@ class ZooModule(pl.LightningModule):
         items = len(batch[0])
         for name, value in metrics.items():
             key = f"{part}/{name}"
-            total = value.detach() * items
+            total = value.detach().float() * items  # a sum in bf16 would soon stand still
             self.sums[key] = self.sums[key] + total if key in self.sums else total
         self.items[part] += items
         return metrics["loss"]

@@ -6,10 +6,13 @@ trained network comes through here too.
 """
 
 import dataclasses
+import difflib
 import importlib
 import inspect
 import pkgutil
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Iterable
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from zoo.errors import ConfigError
 
@@ -56,19 +59,51 @@ def load_all() -> dict[str, dict[str, type]]:
     return CLASSES
 
 
+def nearest(word: str, valid: Iterable[object]) -> str:
+    """` (did you mean ...?)`, or nothing where no valid word is close."""
+    close = difflib.get_close_matches(str(word), [str(v) for v in valid], n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 def build(group: str, name: str, arguments: dict[str, Any]) -> Any:
-    """An instance of `name`. Raises ConfigError: unknown name or argument, missing argument, value out of range."""
+    """An instance of `name`.
+
+    Raises ConfigError: unknown name or argument, missing argument, wrong type, value out of range, no memory for it.
+    """
     classes = load_all()[group]
     if name not in classes:
-        raise ConfigError(f"unknown {group} {name!r}; valid: {', '.join(sorted(classes))}")
+        raise ConfigError(f"unknown {group} {name!r}{nearest(name, classes)}; valid: {', '.join(sorted(classes))}")
     parameters = inspect.signature(classes[name]).parameters
     for key in arguments:
         if key not in parameters:
-            raise ConfigError(f"{group} {name!r} has no argument {key!r}; valid: {', '.join(parameters)}")
+            valid = ", ".join(parameters)
+            raise ConfigError(f"{group} {name!r} has no argument {key!r}{nearest(key, parameters)}; valid: {valid}")
+    hints = get_type_hints(classes[name].__init__)
     for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and arguments.get(key, MISSING) == MISSING:
+        value = arguments.get(key, parameter.default)
+        if value is parameter.empty or value == MISSING:
             raise ConfigError(f"{group} {name!r} needs {key!r}, which nothing has given")
+        if not is_a(value, hints[key]):
+            wanted = getattr(hints[key], "__name__", hints[key]) if get_origin(hints[key]) is None else hints[key]
+            raise ConfigError(f"{group}={name}: {key} must be of type {wanted}, got {value!r}")
     try:
         return classes[name](**arguments)
-    except ValueError as error:
-        raise ConfigError(f"{group}={name}: {error}") from error
+    except (
+        ValueError,
+        RuntimeError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:  # torch's for sizes beyond memory
+        raise ConfigError(f"{group}={name}: {str(error).splitlines()[0]}") from error
+
+
+def is_a(value: object, hint: Any) -> bool:
+    """Whether a plain value is of the type: int, float (an int will do), str, bool, None, a list or union of them."""
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(is_a(item, get_args(hint)[0]) for item in value)
+    if get_origin(hint) in (Union, UnionType):
+        return any(is_a(value, one) for one in get_args(hint))
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)

@@ -1,5 +1,6 @@
 """The directory of a run: a new one for it alone, or the one of the run that is to be continued."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +21,26 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
 
     if settings.ckpt_path is None:
         return None
-    if settings.ckpt_path != "last":
-        source = settings.ckpt_path
-        folder = Path(settings.run_dir) if settings.run_dir else Path(source).parent.parent
-    else:
+    if settings.ckpt_path == "last":
         folder = Path(settings.run_dir) if settings.run_dir else unfinished_run(Path("runs") / settings.experiment)
+        if not (folder / "config.yaml").exists():
+            raise CheckpointError(f"ckpt_path=last: run_dir={folder} holds no run")
         source = str(folder / "checkpoints" / "last.ckpt")
         if not Path(source).exists():
             return folder, None
+    else:
+        source = settings.ckpt_path
+        folder = Path(source).parent.parent
     content = read_checkpoint(source)
     if "optimizer_states" not in content:
         raise CheckpointError(f"{source} holds weights only; continue from last.ckpt, or use pretrained={source}")
-    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "seed"):
+    whole = Path(source) == folder / "checkpoints" / "last.ckpt" and (folder / "config.yaml").exists()
+    if not whole or Path(settings.run_dir or folder).resolve() != folder.resolve():
+        raise CheckpointError(
+            f"{source} is continued in its own run directory only, as RUN/checkpoints/last.ckpt; "
+            f"for a new run from its weights: pretrained={source}"
+        )
+    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "trainer", "seed"):
         theirs, ours = content["zoo"][key], about[key]
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
@@ -42,6 +51,9 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
                 f"{source} was trained with {key}={theirs}, this command says {key}={ours}; "
                 f"give the same settings, or start anew with pretrained={source}"
             )
+    for key in ("torch", "threads"):
+        if content["zoo"][key] != about[key]:
+            print(f"{key} was {content['zoo'][key]}, is {about[key]}: bits may differ", file=sys.stderr)
     return folder, source
 
 

@@ -3,6 +3,7 @@
 The folder follows from the overrides, so the same command goes on where it was stopped and trains nothing twice.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -12,9 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from zoo import __version__
 from zoo.checkpoint import write_whole
 from zoo.config import compose_settings, expand
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, NumericError
 from zoo.train import assemble, run
 
 
@@ -27,9 +31,11 @@ def sweep(overrides: list[str]) -> None:
     for _, settings in jobs:
         assemble(settings)
     names = sorted({settings.experiment for _, settings in jobs})
-    digest = hashlib.sha256("\n".join(overrides).encode()).hexdigest()[:8]
+    composed = [dataclasses.asdict(settings) for _, settings in jobs]  # so that an edited experiment is another sweep
+    digest = hashlib.sha256(json.dumps([__version__, composed], sort_keys=True).encode()).hexdigest()[:8]
     base = Path("runs") / "sweeps" / f"{'+'.join(names)}_{digest}"
-    results = []
+    results: list[dict[str, Any]] = []
+    threads = torch.get_num_threads()
     for number, (job, settings) in enumerate(jobs, 1):
         # `=` cannot stand in a path that Hydra is to take back.
         folder = base / f"{number:04d}_{re.sub(r'[^A-Za-z0-9.,+-]+', '_', '_'.join(job))[:80]}"
@@ -41,17 +47,24 @@ def sweep(overrides: list[str]) -> None:
         print(f"run {number}/{len(jobs)}: {' '.join(job)}", file=sys.stderr)
         settings.run_dir = str(folder)
         settings.ckpt_path = "last" if (folder / "config.yaml").exists() else None
-        result = run(settings)
-        print(json.dumps(result))
-        results.append(result)
+        torch.set_num_threads(threads)  # the run before may have had its own
+        try:
+            results.append(run(settings))
+        except NumericError as error:  # a setting that diverges is a result too
+            print(f"error: {error}", file=sys.stderr)
+            results.append({"experiment": settings.experiment, "seed": settings.seed, "failed": str(error)})
+            write_whole(done, (json.dumps(results[-1]) + "\n").encode())
+        print(json.dumps(results[-1]))
     text = table([job for job, _ in jobs], results)
     write_whole(base / "table.txt", (text + "\n").encode())
     print(f"{text}\n{base / 'table.txt'}; delete {base} to train all of it again", file=sys.stderr)
+    if failed := sum("failed" in result for result in results):
+        raise NumericError(f"{failed} of {len(results)} runs ended with numbers that are not finite; see above")
 
 
 def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:
     """Mean, standard deviation (n - 1) and n of the metrics, one line per setting; seeds are what is averaged over."""
-    promised = [name for result in results for name in result["expect"]]
+    promised = [name for result in results for name in result.get("expect", {})]
     metrics = list(dict.fromkeys(promised)) or ["test/loss", "test/acc"]
     groups: dict[str, list[dict[str, Any]]] = {}
     for job, result in zip(jobs, results, strict=True):
@@ -60,8 +73,10 @@ def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:
     width = max(len("setting"), *map(len, groups))
     lines = [f"{'setting':{width}}  {'metric':16} {'mean':>9} {'std':>9} {'min':>9} {'max':>9} {'n':>5}"]
     for setting, members in groups.items():
+        if failed := sum("failed" in result for result in members):
+            lines.append(f"{setting:{width}}  {failed} of {len(members)} failed")
         for name in metrics:
-            values = [result["metrics"][name] for result in members if name in result["metrics"]]
+            values = [result["metrics"][name] for result in members if name in result.get("metrics", {})]
             if values:
                 deviation = statistics.stdev(values) if len(values) > 1 else math.nan
                 lines.append(

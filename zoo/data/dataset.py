@@ -51,7 +51,7 @@ class DataSet:
         return torch.zeros(2, *self.provides["input_shape"]), torch.zeros(2, dtype=torch.int64)
 
     def probe(self, model: torch.nn.Module) -> dict[str, float]:
-        """What the lecture asks of a net on this set, as named numbers; taken before and after training."""
+        """What the lecture asks of a net on this set, by name; taken in eval mode before and after training."""
         return {}
 
 

@@ -6,6 +6,7 @@ A file that is there is checked on every use: a damaged or half-copied one is na
 import contextlib
 import gzip
 import hashlib
+import http.client
 import os
 import sys
 import threading
@@ -38,7 +39,10 @@ def fetch(url: str, target: Path, file: File) -> Path:
     Raises DataError for a damaged file, a failed download or a wrong content; OutputError where it cannot be written.
     """
     if target.exists():
-        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        except OSError as error:
+            raise DataError(f"cannot read {target}: {error.strerror}") from error
         if digest != file.sha256:
             raise DataError(
                 f"{target} is damaged: SHA-256 {digest[:12]}..., expected {file.sha256[:12]}...; "
@@ -51,7 +55,7 @@ def fetch(url: str, target: Path, file: File) -> Path:
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES:
                 raise missing(url, target, f"the server answered {error.code}") from error
-        except (TimeoutError, ConnectionError, EOFError, zlib.error) as error:
+        except (TimeoutError, ConnectionError, http.client.HTTPException, EOFError, zlib.error) as error:
             if attempt == TRIES:
                 raise missing(url, target, str(error) or type(error).__name__) from error
         except urllib.error.URLError as error:  # no network, no such host: it will not change in seconds
@@ -76,7 +80,7 @@ class NoDowngrade(urllib.request.HTTPRedirectHandler):
     ) -> Any:
         """Refuse the one kind."""
         if request.full_url.startswith("https:") and not address.startswith("https:"):
-            raise DataError(f"{request.full_url} redirects to {address}, which is not encrypted: refused")
+            raise urllib.error.URLError(f"it redirects to {address}, which is not encrypted: refused")
         return super().redirect_request(request, answer, code, text, headers, address)
 
 
