@@ -44,8 +44,8 @@ def test_a_sweep_goes_on_where_it_was_stopped_and_ends_with_a_table(
     assert len({tuple(overrides) for overrides in trained}) == 6
     out, err = capsys.readouterr()
     assert len([json.loads(line) for line in out.splitlines()]) == 6
-    lines = [line.split() for line in err.splitlines() if line.startswith("experiment=xor_mlp optimizer.lr=")]
-    shown = {line[1]: line for line in lines}
+    lines = [line.split() for line in err.splitlines() if line.startswith("optimizer.lr=")]
+    shown = {line[0]: line for line in lines}
     good, bad = shown["optimizer.lr=0.1"], shown["optimizer.lr=1e-09"]
     assert good[-5:] == ["1.0000", "0.0000", "1.0000", "1.0000", "3"]
     assert bad[-1] == "3" and float(bad[-5]) < 1

@@ -15,7 +15,7 @@ from torch import nn
 
 from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO, keep_last_as_best
 from zoo.checkpoint import load_weights, read_checkpoint
-from zoo.data.dataset import DataSet
+from zoo.data.dataset import Batches, DataSet
 from zoo.errors import ConfigError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
@@ -40,7 +40,7 @@ def fit(
     """
     options = settings.trainer
     resume = read_checkpoint(resume_from) if resume_from else None
-    steps_per_epoch = -(-len(data.train[0]) // data.batch_size) * data.repeat
+    steps_per_epoch = len(Batches(data.train, data.batch_size, repeat=data.repeat))
     total_steps = min(steps_per_epoch * options.max_epochs, options.max_steps or 2**62)
     metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"

@@ -66,9 +66,11 @@ def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:
     """Mean, standard deviation (n - 1) and n of the metrics, one line per setting; seeds are what is averaged over."""
     promised = [name for result in results for name in result.get("expect", {})]
     metrics = list(dict.fromkeys(promised)) or ["test/loss", "test/acc"]
+    common = set.intersection(*map(set, jobs))  # what is the same everywhere tells no setting apart
     groups: dict[str, list[dict[str, Any]]] = {}
     for job, result in zip(jobs, results, strict=True):
-        setting = " ".join(text for text in job if not text.startswith("seed=")) or result["experiment"]
+        varied = [text for text in job if text not in common and not text.startswith("seed=")]
+        setting = " ".join(varied) or result["experiment"]
         groups.setdefault(setting, []).append(result)
     width = max(len("setting"), *map(len, groups))
     lines = [f"{'setting':{width}}  {'metric':16} {'mean':>9} {'std':>9} {'min':>9} {'max':>9} {'n':>5}"]
