@@ -17,6 +17,9 @@ MNIST_THERE = (Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache") /
 
 needs_mnist = pytest.mark.skipif(not MNIST_THERE, reason="MNIST is not there; say where with ZOO_DATA_DIR")
 
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
+RUNNABLE = [pytest.param(name, marks=needs_mnist) if name.startswith("mnist") else name for name in EXPERIMENTS]
+
 torch.set_num_threads(1)
 declare_missing_operators()  # before any test file imports Lightning
 

@@ -2,25 +2,18 @@
 
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import ROOT, needs_mnist
-
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
-sys.path.insert(0, str(ROOT / "tests" / "evidence"))
-
-from record import SEEDS  # noqa: E402  (it lies beside the evidence that it wrote)
+from conftest import RUNNABLE
+from record import SEEDS
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=needs_mnist) if n.startswith("mnist") else n for n in EXPERIMENTS]
-)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_the_mean_over_seeds_is_what_was_promised(name: str, train: Callable[..., dict[str, Any]]) -> None:
     results = [
         train(f"experiment={name}", f"seed={seed}", "figures=false", "logger=csv") for seed in range(SEEDS.get(name, 3))

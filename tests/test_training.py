@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT, needs_mnist
+from conftest import RUNNABLE
 
 import zoo
 from zoo.checkpoint import read_checkpoint
@@ -19,12 +19,9 @@ from zoo.errors import ConfigError, NumericError, OutputError
 from zoo.registry import load_all
 
 Train = Callable[..., dict[str, Any]]
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=needs_mnist) if n.startswith("mnist") else n for n in EXPERIMENTS]
-)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_experiment_takes_real_steps(name: str, train: Train) -> None:
     result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run")
     saved = read_checkpoint("run/checkpoints/last.ckpt")
