@@ -15,30 +15,51 @@ from zoo.data.dataset import Batches, DataSet, mix
 from zoo.errors import ConfigError, DataError
 from zoo.registry import build, load_all
 
-OFFLINE = [name for name in sorted(load_all()["data"]) if name != "mnist"]
+FILES = {"mnist": "MNIST", "shakespeare": "tinyshakespeare.txt", "irish": "irish.abc", "reviews": "movie_reviews.zip"}
+ROOM = Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache")
+SETS = [
+    pytest.param(name, marks=pytest.mark.skipif(not (ROOM / FILES.get(name, "")).exists(), reason="file not there"))
+    for name in sorted(load_all()["data"])
+]
 
 
 def loaded(name: str, **arguments: object) -> DataSet:
+    if name == "text":
+        arguments["path"] = str(ROOT / "README.md")
     data = build("data", name, arguments)
     data.load()
     return data
 
 
-@pytest.mark.parametrize("name", [*OFFLINE, pytest.param("mnist", marks=needs_mnist)])
+@pytest.mark.parametrize("name", SETS)
 def test_items_are_what_the_set_provides(name: str) -> None:
     data = loaded(name)
-    for split in (data.train, data.val, data.test):
-        x, targets = split
-        assert list(x.shape[1:]) == data.provides["input_shape"]
-        assert x.dtype == torch.float32 and x.isfinite().all()
-        assert targets.dtype == torch.int64 and len(targets) == len(x)
-        assert sorted(set(targets.tolist())) == list(range(data.provides["num_classes"]))
-    assert x[0].numel() == data.provides["in_features"]
-    for part, example in zip(data.train, data.example_batch(), strict=True):
-        assert part.shape[1:] == example.shape[1:] and part.dtype == example.dtype
+    provides = data.provides
+    for part in ("train", "val", "test"):
+        x, targets = next(iter(data.batches(part)))[:: 1 if len(data.train) < 3 else 2]
+        assert len(targets) == len(x) > 0
+        if "vocabulary" in provides:
+            assert x.shape == targets.shape and x.dtype == targets.dtype == torch.int64
+            assert 0 <= min(x.min(), targets.min()) and max(x.max(), targets.max()) < len(provides["vocabulary"])
+            assert data.transform["vocabulary"] == provides["vocabulary"]
+            continue
+        x, targets = getattr(data, part)[0], getattr(data, part)[-1]
+        assert list(x.shape[1:]) == provides["input_shape"]
+        if provides.get("vocab_size"):
+            assert x.dtype == torch.int64 and 0 <= x.min() and x.max() < provides["vocab_size"]
+        else:
+            assert x.dtype == torch.float32 and x.isfinite().all()
+            assert provides["in_features"] in (x[0].numel(), x.shape[-1])
+        if provides["num_classes"]:
+            assert targets.dtype == torch.int64
+            assert sorted(set(targets.tolist())) == list(range(provides["num_classes"]))
+        else:
+            assert targets.dtype == torch.float32
+    for tensor, example in zip(next(iter(data.batches("train"))), data.example_batch(), strict=True):
+        assert tensor.shape[1:] == example.shape[1:] and tensor.dtype == example.dtype
 
 
-@pytest.mark.parametrize("name", [*OFFLINE, pytest.param("mnist", marks=needs_mnist)])
+@pytest.mark.parametrize("name", SETS)
 def test_loading_twice_gives_the_same(name: str) -> None:
     one, two = loaded(name), loaded(name)
     for split in ("train", "val", "test"):

@@ -13,7 +13,9 @@ import zoo
 from zoo.checkpoint import write_checkpoint
 from zoo.registry import MISSING, build, load_all
 
-PROVIDED = {"num_classes": 10, "in_features": 12}  # as a data set would
+PROVIDED = {"num_classes": 10, "in_features": 12, "vocabulary": "abcdefghij", "vocab_size": 10}  # as a data set would
+
+ABC = {"vocabulary": "abc", "cell": "rnn", "hidden_size": 3, "implementation": "reference"}
 
 # What else a model needs, and its other forms: name, arguments, parameters, loss at the start (None: ln classes).
 MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
@@ -25,6 +27,29 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
     ("mlp", {"in_features": 784}, 79_510, None),
     ("mlp", {"in_features": 2, "num_classes": 2, "hidden_sizes": [2]}, 9, None),
     ("many_mlps", {"in_features": 2, "num_classes": 2, "num_copies": 5}, 5 * 9, 5 * math.log(2)),  # summed over copies
+    # Shanghai R18: with 128 inputs and 256 hidden neurons the cells have 98,816, 296,448 and 395,264 parameters.
+    ("char_rnn", {"cell": "rnn", "embedding_dim": 128, "hidden_size": 256}, 98_816 + 128 * 10 + 257 * 10, None),
+    ("char_rnn", {"cell": "gru", "embedding_dim": 128, "hidden_size": 256}, 296_448 + 128 * 10 + 257 * 10, None),
+    ("char_rnn", {"cell": "lstm", "embedding_dim": 128, "hidden_size": 256}, 395_264 + 128 * 10 + 257 * 10, None),
+    ("char_rnn", {"cell": "irnn", "num_layers": 2, "hidden_size": 5}, 5 * 10 + 25 + 10 + 25 + 25 + 10 + 60, None),
+    ("char_rnn", ABC | {"variant": "lecture"}, 30, None),  # I26: 9 + 9 + 3 + 9
+    ("char_rnn", ABC, 36, None),  # with PyTorch's second bias and a bias at the output
+    ("sequence_rnn", {"in_features": 0}, 4 * 64 * (10 + 64 + 2) + 65 * 10, None),
+    (
+        "sequence_rnn",
+        {
+            "in_features": 0,
+            "bidirectional": True,
+            "pooling": "max",
+            "num_classes": 2,
+            "embedding_dim": 8,
+            "hidden_size": 5,
+            "cell": "gru",
+        },
+        80 + 2 * 3 * 5 * (8 + 5 + 2) + 11,
+        None,
+    ),
+    ("sequence_rnn", {"vocab_size": 0, "in_features": 2, "pooling": "mean"}, 4 * 64 * (2 + 64 + 2) + 650, None),
 ]
 CASES = [(name, given) for name, given, _, _ in MORE]
 CASES += [(name, {}) for name in zoo.list_models() if name not in {case[0] for case in CASES}]
@@ -37,18 +62,26 @@ def make(name: str, given: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, A
     return zoo.create(name, **arguments), arguments
 
 
-def batch(net: torch.nn.Module, num_classes: int, size: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.randn(size, *net.example_input.shape[1:])
-    return x, torch.arange(size) % num_classes
+def batch(net: torch.nn.Module, arguments: dict[str, Any], size: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = (size, *net.example_input.shape[1:])
+    if "vocabulary" in arguments:  # a text: a target for each character
+        return tuple(torch.randint(classes(arguments), shape) for _ in range(2))
+    is_number = net.example_input.is_floating_point()
+    x = torch.randn(shape) if is_number else torch.randint(arguments["vocab_size"], shape)
+    return x, torch.arange(size) % classes(arguments)
+
+
+def classes(arguments: dict[str, Any]) -> int:
+    return len(arguments["vocabulary"]) if "vocabulary" in arguments else arguments["num_classes"]
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_example_input_gives_finite_outputs_one_per_item(name: str, given: dict[str, Any]) -> None:
-    net, _ = make(name, given)
+    net, arguments = make(name, given)
     net.eval()
     with torch.no_grad():
         assert net(net.example_input).isfinite().all()
-        x, _ = batch(net, 2)
+        x, _ = batch(net, arguments)
         logits = net(x)
     assert len(logits) == len(x)
     # No item sees another, in eval mode.
@@ -58,9 +91,9 @@ def test_example_input_gives_finite_outputs_one_per_item(name: str, given: dict[
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str, given: dict[str, Any]) -> None:
     net, arguments = make(name, given)
-    classes = arguments.get("num_classes", 2)
-    expected = next((start for n, g, _, start in MORE if (n, g) == (name, given) and start), math.log(classes))
-    loss = net.loss(batch(net, classes))["loss"]
+    chance = math.log(classes(arguments))
+    expected = next((start for n, g, _, start in MORE if (n, g) == (name, given) and start), chance)
+    loss = net.loss(batch(net, arguments))["loss"]
     assert float(loss.detach()) == pytest.approx(expected, rel=0.25)
     loss.backward()
     for parameter_name, parameter in net.named_parameters():
@@ -70,7 +103,7 @@ def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str, gi
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_loss_does_not_depend_on_the_order_of_the_items(name: str, given: dict[str, Any]) -> None:
     net, arguments = make(name, given)
-    x, targets = batch(net.eval(), arguments.get("num_classes", 2))
+    x, targets = batch(net.eval(), arguments)
     order = torch.randperm(len(x))
     torch.testing.assert_close(net.loss((x, targets))["loss"], net.loss((x[order], targets[order]))["loss"])
 
@@ -84,13 +117,13 @@ def test_parameter_count(name: str, given: dict[str, Any], count: int, _: float 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_saved_and_loaded_it_is_the_same_network(name: str, given: dict[str, Any], tmp_path: Path) -> None:
     net, arguments = make(name, given)
-    net.loss(batch(net, arguments.get("num_classes", 2)))  # moves the running means where there are any
+    net.loss(batch(net, arguments))  # moves the running means where there are any
     path = tmp_path / "net.ckpt"
     weights = {f"network.{key}": value for key, value in net.state_dict().items()}
     write_checkpoint({"zoo": {"model": name, "arguments": arguments}, "state_dict": weights}, path)
     again = zoo.load(str(path))
     assert not again.training
-    x, _ = batch(net, 2)
+    x, _ = batch(net, arguments)
     assert torch.equal(again(x), net.eval()(x))
 
 
@@ -110,11 +143,12 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     path = Path(inspect.getfile(load_all()["model"][name]))
     text = path.read_text()
     allowed = {"torch", "math", "collections", "typing"}
+    shared = ("zoo.registry", "zoo.models.activations", "zoo.models.recurrent")  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
-            assert module.split(".")[0] in allowed or module in ("zoo.registry", "zoo.models.activations"), module
+            assert module.split(".")[0] in allowed or module in shared, module
     for heading in ("Lecture:", "Source:", "Input:", "Output:", "Result:", "Shapes:"):
         assert heading in ast.get_docstring(ast.parse(text)), heading
 
@@ -148,14 +182,34 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("mlp", {"hidden_sizes": [2.5]}, r"hidden_sizes must be of type list\[int\], got \[2.5\]"),
         ("mlp", {"activation": ["relu"]}, "activation must be of type str"),
         ("mlp", {"dropout": True}, "dropout must be of type float, got True"),
+        ("char_rnn", {"cell": "elman"}, "cell must be one of rnn, irnn, lstm, gru, got 'elman'"),
+        ("char_rnn", {"vocabulary": "a"}, "vocabulary must hold two or more characters, each once, got 'a'"),
+        ("char_rnn", {"vocabulary": "aba"}, "each once, got 'aba'"),
+        ("char_rnn", {"hidden_size": 0}, "hidden_size must be >= 1"),
+        ("char_rnn", {"num_layers": 0}, "num_layers must be >= 1"),
+        ("char_rnn", {"embedding_dim": -1}, "embedding_dim must be >= 0"),
+        ("char_rnn", {"dropout": 1.0}, "dropout must lie in"),
+        ("char_rnn", {"implementation": "cuda"}, "implementation must be one of fused, reference"),
+        ("char_rnn", {"variant": "slide"}, "variant must be one of pytorch, lecture"),
+        ("char_rnn", {"variant": "lecture"}, "variant=lecture need implementation=reference"),
+        ("char_rnn", {"cell": "rnn", "nonlinearity": "gelu"}, "nonlinearity must be one of tanh, relu, sigmoid"),
+        ("char_rnn", {"nonlinearity": "relu"}, "nonlinearity=relu is for cell=rnn"),
+        ("sequence_rnn", {"in_features": 2}, "either vocab_size or in_features must be > 0"),
+        ("sequence_rnn", {"num_classes": 1}, "num_classes must be >= 2, or 0 for a number"),
+        ("sequence_rnn", {"pooling": "sum"}, "pooling must be one of last, mean, max"),
+        ("sequence_rnn", {"vocab_size": 0, "in_features": 2, "embedding_dim": 3}, "embedding_dim must be >= 0, and 0"),
         ("lennet", {}, r"unknown model 'lennet' \(did you mean 'lenet'\?\); valid: "),
     ],
 )
 def test_bad_values_are_named_with_their_rule(name: str, wrong: dict[str, Any], words: str) -> None:
-    given = {"in_features": 2} if name in ("mlp", "many_mlps") else {}
-    needed = {"num_classes": 10}
+    given = {
+        "char_rnn": {"vocabulary": "abc"},
+        "sequence_rnn": {"num_classes": 10, "vocab_size": 5, "in_features": 0},
+        "mlp": {"num_classes": 10, "in_features": 2},
+        "many_mlps": {"num_classes": 10, "in_features": 2},
+    }.get(name, {"num_classes": 10})
     with pytest.raises(zoo.errors.ConfigError, match=words):
-        zoo.create(name, **(given | needed | wrong))
+        zoo.create(name, **(given | wrong))
 
 
 def test_a_missing_argument_is_named() -> None:

@@ -36,6 +36,9 @@ RUNS = {
                         "trainer.val_every_n_epochs=2"],
     "repeated passes": ["model=mlp", "data=pass_class", "data.batch_size=100", "data.repeat=2", "optimizer=adagrad",
                         "trainer.max_epochs=3", "trainer.max_steps=33"],
+    "carried state": ["model=char_rnn", "model.num_layers=2", "model.hidden_size=16", "model.dropout=0.3", "data=text",
+                      f"data.path={ROOT / 'LICENSE'}", "data.batch_size=4", "data.sequence_length=23", "optimizer=adam",
+                      "trainer.gradient_clip_norm=1", "trainer.max_epochs=3"],
 }  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, mon
         assert_same_outcome("whole", folder)
 
 
-@pytest.mark.parametrize("name", ["convnet", "momentum", "rare validation"])
+@pytest.mark.parametrize("name", ["convnet", "momentum", "rare validation", "carried state"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(
     name: str, signum: int, code: int, train: Train, monkeypatch: pytest.MonkeyPatch
@@ -158,7 +161,7 @@ def test_a_finished_run_is_taken_further(name: str, train: Train) -> None:
     assert_same_outcome("whole", "further")
 
 
-@pytest.mark.parametrize("name", ["momentum", "rare validation", "running means"])
+@pytest.mark.parametrize("name", ["momentum", "rare validation", "running means", "carried state"])
 @pytest.mark.parametrize("steps", [1, 5, 11, 15, 32])
 def test_a_run_cut_short_by_max_steps_is_taken_further(name: str, steps: int, train: Train) -> None:
     train(*RUNS[name], *QUIET, "run_dir=whole")

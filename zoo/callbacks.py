@@ -13,10 +13,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
-from zoo.checkpoint import read_checkpoint, write_checkpoint
+from zoo.checkpoint import read_checkpoint, write_checkpoint, write_whole
 from zoo.errors import NumericError, Stopped
 
 if TYPE_CHECKING:
+    from zoo.data.dataset import DataSet
     from zoo.loggers import MetricsCSV
 
 
@@ -185,6 +186,38 @@ class Guard(pl.Callback):
             f"stopped by {signal.Signals(self.signum).name} at step {step}, saved as "
             f"{self.checkpoints.last}; the same command with ckpt_path=last continues",
         )
+
+
+class Reports(pl.Callback):
+    """What the data set reports of the network, before the first step and after each validation.
+
+    Written to `reports/<step>.txt`; the beginning goes to stderr, at most once a second.
+    """
+
+    def __init__(self, folder: Path, data: "DataSet", seed: int, show: bool):
+        self.folder, self.data, self.seed, self.show = folder, data, seed, show
+        self.printed = 0.0
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Of the untrained network."""
+        if trainer.global_step == 0:
+            module.network.eval()
+            self.report(trainer, module)
+            module.network.train()
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """The same draws each time, so that what changes is the network, which is in eval mode here."""
+        self.report(trainer, module)
+
+    def report(self, trainer: Any, module: Any) -> None:
+        """Write and show, where there is something to report."""
+        text = self.data.report(module.network, self.seed)
+        if text is None:
+            return
+        write_whole(self.folder / f"{trainer.global_step:07d}.txt", text.encode())
+        if self.show and time.monotonic() - self.printed > 1:
+            self.printed = time.monotonic()
+            print(f"  {text[:100]!r}", file=sys.stderr)
 
 
 class Progress(pl.Callback):

@@ -15,6 +15,8 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor, nn
 
 from zoo.checkpoint import write_whole
+from zoo.models.recurrent import Cells
+from zoo.recurrent_figures import recurrent_figures
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -27,27 +29,31 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     """Draw what fits this network and data into `folder/figures`; the paths written."""
     network.eval()
     figures = {"learning_curves": learning_curves(read_metrics(folder / "metrics.csv"), title)}
-    shape = data.provides["input_shape"]
+    items = data.test[0]
     with torch.no_grad():
-        logits = network(data.test[0][:2])
-        if shape == [2] and logits.shape[1] == 1:  # one answer an item, in the plane
-            figures["decision_regions"] = decision_regions(network, data, title)
-        elif shape == [2]:
-            figures["decision_regions"] = many_decision_regions(network, data, title)
-        if len(shape) == 3:
-            logits = torch.cat([network(part) for part in data.test[0].split(500)])
+        if items.is_floating_point() and items.shape[1:] == (2,):  # points of the plane
+            one_answer = network(items[:2]).shape[1] == 1
+            figures["decision_regions"] = (decision_regions if one_answer else many_decision_regions)(
+                network, data, title
+            )
+        if items.dim() == 4:
+            logits = torch.cat([network(part) for part in items.split(500)])
             figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
             figures["worst_mistakes"] = worst_mistakes(logits, data.test, title)
     conv = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if conv is not None:
         figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
-    paths = []
-    for name, figure in figures.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, dpi=160)
-        paths.append(folder / "figures" / f"{name}.png")
-        write_whole(paths[-1], picture.getbuffer())
-    return paths
+    if isinstance(getattr(network, "layers", None), (nn.RNNBase, Cells)):
+        figures |= recurrent_figures(network, data, folder / "figures", title)
+    return [save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole."""
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=160)
+    write_whole(path, picture.getbuffer())
+    return path
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[float, float]]]:

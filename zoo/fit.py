@@ -13,9 +13,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from zoo.callbacks import Checkpoints, Guard, Progress, SafeCheckpointIO, keep_last_as_best
+from zoo.callbacks import Checkpoints, Guard, Progress, Reports, SafeCheckpointIO, keep_last_as_best
 from zoo.checkpoint import load_weights, read_checkpoint
-from zoo.data.dataset import Batches, DataSet
+from zoo.data.dataset import DataSet
 from zoo.errors import ConfigError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
@@ -40,7 +40,7 @@ def fit(
     """
     options = settings.trainer
     resume = read_checkpoint(resume_from) if resume_from else None
-    steps_per_epoch = len(Batches(data.train, data.batch_size, repeat=data.repeat))
+    steps_per_epoch = len(data.batches("train"))
     total_steps = min(steps_per_epoch * options.max_epochs, options.max_steps or 2**62)
     metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
@@ -54,7 +54,8 @@ def fit(
             keep_last_as_best(last, best)
     else:
         guard = Guard(checkpoints, total_steps)
-        callbacks: list[pl.Callback] = [guard, checkpoints]
+        reports = Reports(folder / "reports", data, settings.seed, options.progress)
+        callbacks: list[pl.Callback] = [guard, checkpoints, reports]
         if options.early_stopping_patience:
             mode = "max" if options.monitor.endswith("acc") else "min"
             # After validation, and so before the checkpoint that has to remember what it saw.
@@ -80,7 +81,9 @@ def fit(
             log_every_n_steps=steps_per_epoch,
             default_root_dir=folder,
         )  # fmt: skip
-        module = ZooModule(network, recipe, total_steps, settings.seed, about, options.log_every_n_steps)
+        module = ZooModule(
+            network, recipe, total_steps, settings.seed, about, options.log_every_n_steps, carries_state(network, data)
+        )
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
@@ -98,10 +101,15 @@ def fit(
 def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, float]:
     """Mean per item of each metric over the test set."""
     trainer = make_trainer(settings, False, [])
-    module = ZooModule(network, None, 0, settings.seed, {})
+    module = ZooModule(network, None, 0, settings.seed, {}, carries_state=carries_state(network, data))
     metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
     network.float()
     return dict(metrics)
+
+
+def carries_state(network: nn.Module, data: DataSet) -> bool:
+    """Whether the network has a state to carry, and the data batches that go on where the last has ended."""
+    return data.consecutive and getattr(network, "carries_state", False)
 
 
 def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from zoo.data.dataset import Batches, DataSet, mix
+from zoo.data.dataset import DataSet, mix
 from zoo.optimizers import Recipe
 
 
@@ -16,6 +16,7 @@ class ZooModule(pl.LightningModule):
     total_steps: planned optimizer steps, for the schedule.
     about: what the checkpoint says of the network, in plain values.
     log_every_n_steps: how many steps one training mean is over; None: the steps of an epoch.
+    carries_state: whether the network's `loss` takes the state that the batch before has left, and gives the next.
     means: the latest mean per item of every metric, as `train/acc`, `val/loss`, ...
     """
 
@@ -27,10 +28,13 @@ class ZooModule(pl.LightningModule):
         seed: int,
         about: dict[str, Any],
         log_every_n_steps: int | None = None,
+        carries_state: bool = False,
     ):
         super().__init__()
         self.network, self.recipe, self.total_steps = network, recipe, total_steps
         self.seed, self.log_every_n_steps = seed, log_every_n_steps
+        self.carries_state = carries_state
+        self.states: dict[str, tuple[Tensor, ...]] = {}  # of `train`, `val`, `test`, in the midst of a pass
         self.about = {**about, "stopped_early": False}
         self.means: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
@@ -58,6 +62,8 @@ class ZooModule(pl.LightningModule):
         """The loss of one batch; Lightning does the rest of the step."""
         loss = self.add("train", batch)
         step = self.global_step + 1
+        if self.carries_state and step % self.trainer.train_dataloader.per_pass == 0:
+            del self.states["train"]  # the next pass begins elsewhere
         end = batch_idx + 1 == self.trainer.num_training_batches or step == self.total_steps
         if end or (self.log_every_n_steps and step % self.log_every_n_steps == 0):
             self.finish("train", step)
@@ -81,8 +87,13 @@ class ZooModule(pl.LightningModule):
 
     def add(self, part: str, batch: Any) -> Tensor:
         """The loss of one batch. Metrics are summed here and logged once per epoch: a log call is dear."""
-        metrics = self.network.loss(batch)
-        items = len(batch[0])
+        if self.carries_state:
+            metrics = self.network.loss(batch, self.states.get(part))
+            self.states[part] = metrics["state"]
+        else:
+            metrics = self.network.loss(batch)
+        metrics.pop("state", None)
+        items = batch[-1].numel()  # targets; a text has one per character
         for name, value in metrics.items():
             key = f"{part}/{name}"
             total = value.detach().float() * items  # a sum in bf16 would soon stand still
@@ -96,6 +107,8 @@ class ZooModule(pl.LightningModule):
         means = {key: float(self.sums.pop(key)) / self.items[part] for key in keys}
         self.items[part] = 0
         self.means |= means
+        if part != "train":
+            self.states.pop(part, None)
         for logger in self.loggers:  # there are none while testing
             logger.log_metrics({**means, "epoch": step / self.trainer.num_training_batches}, step)
         return means
@@ -112,12 +125,15 @@ class ZooModule(pl.LightningModule):
         """What is needed to build the network again, to continue, and to know how good it is."""
         checkpoint["zoo"] = {**self.about, "metrics": dict(self.means)}
         checkpoint["running_sums"] = {"sums": dict(self.sums), "items": dict(self.items)}
+        checkpoint["carried_state"] = self.states.get("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The means of the epoch that was last, and the sums of the one that had begun."""
         self.means = dict(checkpoint["zoo"]["metrics"])
         self.sums = {key: value.to(self.device) for key, value in checkpoint["running_sums"]["sums"].items()}
         self.items = dict(checkpoint["running_sums"]["items"])
+        if checkpoint["carried_state"] is not None:
+            self.states["train"] = tuple(part.to(self.device) for part in checkpoint["carried_state"])
 
 
 class ZooData(pl.LightningDataModule):
@@ -127,18 +143,19 @@ class ZooData(pl.LightningDataModule):
         super().__init__()
         self.data, self.seed = data, seed
 
-    def train_dataloader(self) -> Batches:
-        """Shuffled anew in each pass."""
-        data = self.data
-        return Batches(data.train, data.batch_size, self.seed, data.repeat, lambda: self.trainer.global_step)
+    def train_dataloader(self) -> Any:
+        """In an order that is drawn anew in each pass."""
+        return self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device)
 
-    def val_dataloader(self) -> Batches:
-        """In order; larger batches, which change no mean, go faster."""
-        return Batches(self.data.val, max(self.data.batch_size, EVALUATION_BATCH))
-
-    def test_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Any:
         """In order."""
-        return Batches(self.data.test, max(self.data.batch_size, EVALUATION_BATCH))
+        return self.data.batches("val", device=self.device)
 
+    def test_dataloader(self) -> Any:
+        """In order."""
+        return self.data.batches("test", device=self.device)
 
-EVALUATION_BATCH = 500
+    @property
+    def device(self) -> torch.device:
+        """Where the network is: the whole set is put there once, and a batch costs no transfer."""
+        return self.trainer.strategy.root_device

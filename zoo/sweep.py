@@ -35,10 +35,12 @@ def sweep(overrides: list[str]) -> None:
     digest = hashlib.sha256(json.dumps([__version__, composed], sort_keys=True).encode()).hexdigest()[:8]
     base = Path("runs") / "sweeps" / f"{'+'.join(names)}_{digest}"
     results: list[dict[str, Any]] = []
+    folders: list[Path] = []
     threads = torch.get_num_threads()
     for number, (job, settings) in enumerate(jobs, 1):
         # `=` cannot stand in a path that Hydra is to take back.
         folder = base / f"{number:04d}_{re.sub(r'[^A-Za-z0-9.,+-]+', '_', '_'.join(job))[:80]}"
+        folders.append(folder)
         done = folder / "result.json"
         if done.exists():
             results.append(json.loads(done.read_text()))
@@ -58,19 +60,51 @@ def sweep(overrides: list[str]) -> None:
     text = table([job for job, _ in jobs], results)
     write_whole(base / "table.txt", (text + "\n").encode())
     print(f"{text}\n{base / 'table.txt'}; delete {base} to train all of it again", file=sys.stderr)
+    if all(settings.figures for _, settings in jobs):
+        for path in compare(dict(zip(labels([job for job, _ in jobs], results), folders, strict=True)), base):
+            print(f"figure: {path}", file=sys.stderr)
     if failed := sum("failed" in result for result in results):
         raise NumericError(f"{failed} of {len(results)} runs ended with numbers that are not finite; see above")
+
+
+def labels(jobs: list[list[str]], results: list[dict[str, Any]]) -> list[str]:
+    """What tells each run apart: its overrides that are not the same everywhere, or the experiment."""
+    common = set.intersection(*map(set, jobs))
+    varied = [[text.removeprefix("experiment=") for text in job if text not in common] for job in jobs]
+    return [" ".join(texts) or result["experiment"] for texts, result in zip(varied, results, strict=True)]
+
+
+def compare(folders: dict[str, Path], base: Path) -> list[Path]:
+    """The runs' validation losses in one figure, and each kind of curve that they left (zoo/recurrent_figures.py)."""
+    from zoo.figures import read_metrics, save
+    from zoo.recurrent_figures import CURVES, draw_curves, read_curve
+
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in CURVES}
+    for label, folder in folders.items():
+        if (folder / "metrics.csv").exists():
+            if losses := read_metrics(folder / "metrics.csv").get("val/loss"):
+                found["validation_loss"][label] = losses
+        for name in CURVES:
+            if (path := folder / "figures" / f"{name}.csv").exists():
+                found[name][label] = read_curve(path)
+    title = base.name.rpartition("_")[0].replace("+", ", ")
+    return [
+        save(draw_curves(name, curves, title), base / f"{name}.png")
+        for name, curves in found.items()
+        if 2 <= len(curves) <= MOST
+    ]
+
+
+MOST = 12  # lines that one figure can show
 
 
 def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:
     """Mean, standard deviation (n - 1) and n of the metrics, one line per setting; seeds are what is averaged over."""
     promised = [name for result in results for name in result.get("expect", {})]
     metrics = list(dict.fromkeys(promised)) or ["test/loss", "test/acc"]
-    common = set.intersection(*map(set, jobs))  # what is the same everywhere tells no setting apart
     groups: dict[str, list[dict[str, Any]]] = {}
-    for job, result in zip(jobs, results, strict=True):
-        varied = [text for text in job if text not in common and not text.startswith("seed=")]
-        setting = " ".join(varied) or result["experiment"]
+    unseeded = [[text for text in job if not text.startswith("seed=")] for job in jobs]
+    for setting, result in zip(labels(unseeded, results), results, strict=True):
         groups.setdefault(setting, []).append(result)
     width = max(len("setting"), *map(len, groups))
     lines = [f"{'setting':{width}}  {'metric':16} {'mean':>9} {'std':>9} {'min':>9} {'max':>9} {'n':>5}"]

@@ -43,6 +43,7 @@ def run(settings: "Settings") -> dict[str, Any]:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing has begun; a folder with something in it stays
         raise
+    about["transform"] = data.transform  # with the vocabulary, which some sets know only now
     write_config(settings, folder)
     network.eval()
     before = {f"before/{name}": value for name, value in data.probe(network).items()}
@@ -94,14 +95,17 @@ def run(settings: "Settings") -> dict[str, Any]:
     from zoo.checkpoint import write_whole
 
     write_whole(folder / "result.json", (json.dumps(result) + "\n").encode())
+    if report := data.report(network, settings.seed):
+        print(report, file=sys.stderr)
     tell(result)
     return result
 
 
 def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", dict[str, Any]]:
-    """The parts of a run, seen to fit together, and what a checkpoint says of them; no data is read yet.
+    """The parts of a run, seen to fit together, and what a checkpoint says of them.
 
-    Raises ConfigError, CheckpointError.
+    No data is read yet, but for texts, whose vocabulary decides the network's size. Raises ConfigError, DataError,
+    CheckpointError.
     """
     import torch
 
@@ -111,7 +115,7 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     check_hardware(settings.trainer.accelerator)
     data = build("data", settings.names["data"], settings.data)
     arguments = {k: data.provides.get(k, v) if v == MISSING else v for k, v in settings.model.items()}
-    classes = data.provides["num_classes"]
+    classes = data.provides.get("num_classes")
     if arguments.get("num_classes", classes) != classes:
         names = f"model={settings.names['model']} does not fit data={settings.names['data']}"
         raise ConfigError(f"{names}: {arguments['num_classes']} classes against {classes}; leave num_classes away")
@@ -121,7 +125,7 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     check_fit(network, data, settings)
     if settings.pretrained:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
-    return data, network, recipe, describe(settings, arguments, data)
+    return data, network, recipe, describe(settings, arguments)
 
 
 def check_hardware(accelerator: str) -> None:
@@ -161,7 +165,7 @@ def processor_name(accelerator: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -> dict[str, Any]:
+def describe(settings: "Settings", arguments: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of itself, in plain values: enough to build the network and to continue the run."""
     import torch
 
@@ -173,7 +177,6 @@ def describe(settings: "Settings", arguments: dict[str, Any], data: "DataSet") -
         "arguments": arguments,
         "data": settings.names["data"],
         "data_arguments": settings.data,
-        "transform": data.transform,
         "optimizer": settings.names["optimizer"],
         "optimizer_arguments": settings.optimizer,
         "trainer": {name: getattr(settings.trainer, name) for name in DECISIVE},

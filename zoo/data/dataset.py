@@ -27,10 +27,12 @@ class DataSet:
         they fill what a model's configuration leaves missing.
     train, val, test: tuples of tensors with equal first dimension N, set by `load`.
     transform: how an item was made from the raw thing, as plain values; it travels with the checkpoint.
+    consecutive: whether a batch goes on where the one before has ended, so that a network may carry its state along.
     """
 
     provides: dict[str, Any]
     transform: dict[str, Any] = {}
+    consecutive = False
     train: Split
     val: Split
     test: Split
@@ -50,9 +52,28 @@ class DataSet:
         """Two blank items with labels, known before loading: enough to see whether a model fits."""
         return torch.zeros(2, *self.provides["input_shape"]), torch.zeros(2, dtype=torch.int64)
 
-    def probe(self, model: torch.nn.Module) -> dict[str, float]:
+    def batches(
+        self, part: str, seed: int | None = None, step: Callable[[], int] | None = None, device: Any = None
+    ) -> "Batches":
+        """Serves `train` (in an order drawn from the seed, if there is one), `val` or `test` on the device."""
+        tensors = tuple(tensor.to(device) for tensor in getattr(self, part))
+        if part == "train":
+            return Batches(tensors, self.batch_size, seed, self.repeat, step)
+        return Batches(tensors, max(self.batch_size, EVALUATION_BATCH))  # larger, which changes no mean, goes faster
+
+    def probe(self, network: torch.nn.Module) -> dict[str, float]:
         """What the lecture asks of a net on this set, by name; taken in eval mode before and after training."""
         return {}
+
+    def report(self, network: torch.nn.Module, seed: int) -> str | None:
+        """What one would read of a net on this set, such as a text that it writes; None where there is nothing.
+
+        Kept after each validation, to watch it learn, and shown at the end.
+        """
+        return None
+
+
+EVALUATION_BATCH = 500
 
 
 class Batches:
@@ -96,7 +117,7 @@ class Batches:
             rows: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             if self.seed is not None:
                 if number != order_of:
-                    order, order_of = self.order(number), number
+                    order, order_of = self.order(number).to(self.tensors[0].device), number
                 rows = order[rows]
             yield tuple(t[rows] for t in self.tensors)
 

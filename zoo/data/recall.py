@@ -1,0 +1,71 @@
+"""Recall over a gap: "I grew up in France [...] I speak fluent ..." as symbols (Cyprus U47, U48; Prague C58).
+
+A sequence is a symbol to be remembered, a gap filled with words that say nothing, and a question mark, at which the
+symbol is asked for. Sequences with a short gap begin with blanks, so that all are equally long.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data.dataset import DataSet
+from zoo.registry import register
+
+SYMBOLS, WORDS = 8, 8  # tokens 0..7 to be remembered, 8..15 words of the gap
+BLANK, QUESTION = SYMBOLS + WORDS, SYMBOLS + WORDS + 1
+
+
+@register("recall", group="data")
+class Recall(DataSet):
+    """Items (max(gaps) + 2,) int64; the label is the symbol, 0..7, so that guessing is right one time in 8.
+
+    gaps: words between symbol and question; each gap makes up an equal share of every split.
+    train_size: sequences to train on, all gaps together; a tenth of it is validation. The test has 500 of each gap.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 100,
+        gaps: list[int] = [1, 2, 3, 5, 10, 20, 50, 100],  # noqa: B006  (read, never changed)
+        train_size: int = 16_000,
+    ):
+        super().__init__(batch_size)
+        if not gaps or any(gap < 0 for gap in gaps):
+            raise ValueError(f"gaps must be numbers >= 0, one at least, got {list(gaps)}")
+        if train_size < 10 * len(gaps):
+            raise ValueError(f"train_size must be >= {10 * len(gaps)}, ten for each gap, got {train_size}")
+        self.gaps, self.train_size = list(gaps), train_size
+        self.provides = {
+            "num_classes": SYMBOLS,
+            "vocab_size": SYMBOLS + WORDS + 2,
+            "in_features": 0,
+            "input_shape": [max(gaps) + 2],
+        }
+
+    def load(self) -> None:
+        """Draw the sequences, always the same."""
+        generator = torch.Generator().manual_seed(0)
+        sizes = {"train": self.train_size, "val": self.train_size // 10, "test": 500 * len(self.gaps)}
+        for part, size in sizes.items():
+            drawn = [self.draw(gap, size // len(self.gaps), generator) for gap in self.gaps]
+            setattr(self, part, tuple(torch.cat(tensors) for tensors in zip(*drawn, strict=True)))
+
+    def draw(self, gap: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`size` sequences with this gap, and their symbols."""
+        symbols = torch.randint(SYMBOLS, (size,), generator=generator)
+        x = torch.full((size, max(self.gaps) + 2), BLANK)
+        x[:, -1] = QUESTION
+        x[:, -gap - 2] = symbols
+        x[:, x.shape[1] - gap - 1 : -1] = torch.randint(SYMBOLS, BLANK, (size, gap), generator=generator)
+        return x, symbols
+
+    def example_batch(self) -> tuple[Tensor, ...]:
+        """Two sequences of blanks."""
+        return torch.full((2, max(self.gaps) + 2), BLANK), torch.zeros(2, dtype=torch.int64)
+
+    def probe(self, network: nn.Module) -> dict[str, float]:
+        """Accuracy for each gap, as `acc_gap_20`."""
+        x, symbols = self.test
+        with torch.no_grad():
+            right = torch.cat([network(part).argmax(1) for part in x.split(500)]) == symbols
+        shares = right.view(len(self.gaps), -1).float().mean(1)  # (gaps,)
+        return {f"acc_gap_{gap}": float(share) for gap, share in zip(self.gaps, shares, strict=True)}

@@ -1,0 +1,129 @@
+"""Recurrent network that reads a whole sequence and answers once: many to one (sentiment, recall, addition).
+
+Lecture: Cyprus U46-U48, Prague C56, C58, Shanghai S26, S37, S40; both directions: R09 (slides 14, 15).
+Source:  Hochreiter & Schmidhuber 1997; Schuster & Paliwal, Bidirectional recurrent neural networks, 1997; maximum over
+         time: Collobert & Weston 2008. The layers stand in zoo/models/recurrent.py.
+Input:   x (B, T) int64 tokens where vocab_size > 0, else (B, T, in_features) float32; lengths (B,) int64, or None.
+Output:  logits (B, num_classes) float32; with num_classes=2 one logit (B, 1); with num_classes=0 one number (B, 1).
+Result:  configs/experiment/recall_rnn.yaml, _irnn, _gru, _lstm; reviews_lstm.yaml.
+Differs: the LSTM's forget gates start with bias 1 (Gers et al. 2000; PyTorch: 0).
+
+Shapes: B batch, T time, D input, H hidden (2H for both directions), K classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from zoo.models.recurrent import recurrent_layers, unroll
+from zoo.registry import register
+
+POOLINGS = ("last", "mean", "max")
+
+
+@register("sequence_rnn")
+class SequenceRNN(nn.Module):
+    """Recurrent layers, the outputs at all steps drawn together into one vector, and a linear layer.
+
+    num_classes: K >= 2; 0: a number is to be told, with squared error.
+    vocab_size: number of tokens; 0: the input is numbers, `in_features` at each step.
+    in_features: D where vocab_size is 0.
+    cell: rnn | irnn | gru | lstm. hidden_size: H. num_layers: L.
+    embedding_dim: length of a token's vector; 0: one-hot.
+    bidirectional: read from both ends, with weights of their own.
+    pooling: what the answer sees: last (the state after the last step) | mean | max (over time, per neuron).
+    dropout: probability in [0, 1), of the input vectors, between layers, and before the output.
+    implementation: fused | reference.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        vocab_size: int,
+        in_features: int,
+        cell: str = "lstm",
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        embedding_dim: int = 0,
+        bidirectional: bool = False,
+        pooling: str = "last",
+        dropout: float = 0.0,
+        implementation: str = "fused",
+    ):
+        super().__init__()
+        if num_classes < 0 or num_classes == 1:
+            raise ValueError(f"num_classes must be >= 2, or 0 for a number, got {num_classes}")
+        if (vocab_size > 0) == (in_features > 0) or min(vocab_size, in_features) < 0:
+            given = f"vocab_size={vocab_size}, in_features={in_features}"
+            raise ValueError(f"either vocab_size or in_features must be > 0 and the other 0, got {given}")
+        if embedding_dim < 0 or (embedding_dim and not vocab_size):
+            raise ValueError(f"embedding_dim must be >= 0, and 0 where there are no tokens, got {embedding_dim}")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        self.num_classes, self.vocab_size, self.in_features = num_classes, vocab_size, in_features
+        self.pooling, self.dropout, self.directions = pooling, dropout, 2 if bidirectional else 1
+        self.embedding = nn.Embedding(vocab_size, embedding_dim) if embedding_dim else None
+        input_size = in_features or embedding_dim or vocab_size
+        self.layers = recurrent_layers(
+            cell, input_size, hidden_size, num_layers, dropout, bidirectional, implementation=implementation
+        )
+        self.output = nn.Linear(hidden_size * self.directions, num_classes if num_classes > 2 else 1)
+
+    @property
+    def example_input(self) -> Tensor:
+        """Two sequences of three steps."""
+        return torch.zeros(2, 3, dtype=torch.int64) if self.vocab_size else torch.zeros(2, 3, self.in_features)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (B, K), or (B, 1); what stands behind a sequence's length changes nothing (S31).
+
+        Raises ValueError if x has another shape than (B, T) or (B, T, in_features).
+        """
+        if x.dim() != (2 if self.vocab_size else 3) or (self.in_features and x.shape[2] != self.in_features):
+            wanted = "(B, T) tokens" if self.vocab_size else f"(B, T, {self.in_features}) numbers"
+            raise ValueError(f"the network takes {wanted}, got {tuple(x.shape)}")
+        vectors = self.embed(x)  # (B, T, D)
+        if self.dropout:
+            vectors = F.dropout(vectors, self.dropout, self.training)
+        features = self.pooled(vectors, lengths)
+        if self.dropout:
+            features = F.dropout(features, self.dropout, self.training)
+        return self.output(features)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Vectors (B, T, D) of the tokens x (B, T); numbers are left as they are."""
+        if self.embedding is not None:
+            return self.embedding(x)
+        return F.one_hot(x, self.vocab_size).to(self.output.weight.dtype) if self.vocab_size else x
+
+    def pooled(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """One vector (B, H) or (B, 2H) per sequence x (B, T, D)."""
+        if lengths is None:
+            outputs, state = unroll(self.layers, x)  # (B, T, H)
+        else:
+            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            outputs, state = unroll(self.layers, packed)
+            outputs, _ = pad_packed_sequence(outputs, batch_first=True)  # zeros behind the ends
+        if self.pooling == "last":
+            both = state[0][-self.directions :]  # (1 or 2, B, H): after the last step of each direction
+            return torch.cat(both.unbind(0), 1)
+        if lengths is None:
+            return outputs.mean(1) if self.pooling == "mean" else outputs.max(1).values
+        if self.pooling == "mean":
+            return outputs.sum(1) / lengths[:, None]
+        behind = torch.arange(outputs.shape[1], device=x.device) >= lengths[:, None]  # (B, T)
+        return outputs.masked_fill(behind[:, :, None], -torch.inf).max(1).values
+
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Cross-entropy in nats and accuracy; for a number squared error. The batch is (x, [lengths,] targets)."""
+        *inputs, targets = batch
+        answer = self(*inputs)
+        if self.num_classes == 0:
+            return {"loss": F.mse_loss(answer[:, 0], targets)}
+        if self.num_classes == 2:
+            logit = answer[:, 0]
+            loss, right = F.binary_cross_entropy_with_logits(logit, targets.to(logit.dtype)), (logit > 0) == targets
+        else:
+            loss, right = F.cross_entropy(answer, targets), answer.argmax(1) == targets
+        return {"loss": loss, "acc": right.float().mean()}
