@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,29 @@ import torch
 from zoo.torchvision_operators import declare_missing_operators
 
 ROOT = Path(__file__).parent.parent
-MNIST_THERE = (Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache") / "MNIST" / "raw").is_dir()
+DATA_ROOT = Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache")
+FETCHED = {  # data sets that need a file, and the first word of the experiments on them
+    "mnist": "MNIST/raw",
+    "shakespeare": "tinyshakespeare.txt",
+    "irish": "irish.abc",
+    "reviews": "movie_reviews.zip",
+}
 
-needs_mnist = pytest.mark.skipif(not MNIST_THERE, reason="MNIST is not there; say where with ZOO_DATA_DIR")
+
+def there(name: str) -> bool:
+    """Whether the data set, or that of the experiment, can be read without a network."""
+    return (DATA_ROOT / FETCHED.get(name.partition("_")[0], "")).exists()
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    """Test parameters that are skipped where their data is not there."""
+    return [pytest.param(n, marks=pytest.mark.skipif(not there(n), reason="needs data: ZOO_DATA_DIR")) for n in names]
+
+
+needs_mnist = pytest.mark.skipif(not there("mnist"), reason="MNIST is not there; say where with ZOO_DATA_DIR")
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
-RUNNABLE = [pytest.param(name, marks=needs_mnist) if name.startswith("mnist") else name for name in EXPERIMENTS]
+RUNNABLE = marked(EXPERIMENTS)
 
 torch.set_num_threads(1)
 declare_missing_operators()  # before any test file imports Lightning

@@ -9,18 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, needs_mnist
+from conftest import ROOT, marked, needs_mnist
 
 from zoo.data.dataset import Batches, DataSet, mix
 from zoo.errors import ConfigError, DataError
 from zoo.registry import build, load_all
 
-FILES = {"mnist": "MNIST", "shakespeare": "tinyshakespeare.txt", "irish": "irish.abc", "reviews": "movie_reviews.zip"}
-ROOM = Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache")
-SETS = [
-    pytest.param(name, marks=pytest.mark.skipif(not (ROOM / FILES.get(name, "")).exists(), reason="file not there"))
-    for name in sorted(load_all()["data"])
-]
+SETS = marked(sorted(load_all()["data"]))
 
 
 def loaded(name: str, **arguments: object) -> DataSet:

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import EXPERIMENTS, MNIST_THERE, ROOT
+from conftest import EXPERIMENTS, FETCHED, ROOT, there
 from record import SEEDS, evidence, header, seconds, summary
 
 from zoo.cli import command
@@ -29,7 +29,7 @@ def test_the_commands_and_the_python_run_in_their_order(
             if not line.startswith("python train.py"):
                 continue
             arguments = shlex.split(line)[2:]
-            if any("mnist" in argument for argument in arguments) and not MNIST_THERE:
+            if any(name in argument and not there(name) for argument in arguments for name in FETCHED):
                 continue
             short = [] if {"--help", "--cfg"} & set(arguments) else ["figures=false", "logger=csv"]
             if short and "ckpt_path=last" not in arguments:

@@ -23,7 +23,6 @@ declare_missing_operators()
 
 from zoo.callbacks import Guard
 from zoo.config import Settings, compose_settings
-from zoo.data.dataset import Batches
 from zoo.fit import fit
 from zoo.module import ZooModule
 from zoo.train import assemble
@@ -38,7 +37,7 @@ def bare(settings: Settings) -> tuple[float, int, dict[str, torch.Tensor]]:
     """Seconds, steps and weights of the loop that everybody writes."""
     data, network, recipe, _ = assemble(settings)
     data.load()
-    batches = Batches(data.train, data.batch_size, settings.seed, data.repeat)
+    batches = data.batches("train", settings.seed)
     optimizer = recipe.build(network.parameters())
     total = len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, total))
