@@ -25,7 +25,7 @@ class Irish(TextSet):
     root: folder that holds (or shall hold) irish.abc; None: ZOO_DATA_DIR, else data/cache.
     """
 
-    prompt = "X:"
+    prompt = "\n\nX:"  # as every tune but the first begins in the file: without the empty line, `:` may follow an id
 
     def __init__(self, batch_size: int = 32, sequence_length: int = 100, root: str | None = None):
         super().__init__(batch_size, sequence_length, root)
@@ -49,7 +49,7 @@ class Irish(TextSet):
         prompts = network.encode(self.prompt).repeat(100, 1)
         generator = torch.Generator().manual_seed(0)
         drawn = torch.stack(list(network.sample(prompts, LONGEST, temperature=0.7, generator=generator)), 1)  # (100, T)
-        texts = [self.prompt + network.decode(numbers) for numbers in drawn]
+        texts = ["X:" + network.decode(numbers) for numbers in drawn]
         tunes = [text.partition("\n\n")[0] for text in texts if "\n\n" in text]
         good = [tune for tune in tunes if problem(tune) is None]
         counts = [full_bars(tune) for tune in good]
