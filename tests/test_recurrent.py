@@ -476,12 +476,11 @@ def test_recall_asks_for_the_symbol_before_the_gap() -> None:
     data.load()
     for part, size in (("train", 90), ("val", 9), ("test", 1500)):
         x, symbols = getattr(data, part)
-        assert x.shape == (size, 7)
+        assert x.shape == (size, 8)
         gaps = [gap for gap in (0, 2, 5) for _ in range(size // 3)]
         for row, symbol, gap in zip(x.tolist(), symbols.tolist(), gaps, strict=True):
-            assert row[-1] == 17 and row[-gap - 2] == symbol < 8
-            assert all(8 <= word < 16 for word in row[len(row) - 1 - gap : -1])
-            assert row[: len(row) - gap - 2] == [16] * (5 - gap)
+            assert row[: 6 - gap] == [8] * (6 - gap) and row[-1] == 9
+            assert row[6 - gap] == symbol and max(row[6 - gap : -1]) < 8
 
 
 def test_adding_has_two_marks_and_their_sum() -> None:

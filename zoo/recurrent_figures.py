@@ -26,7 +26,7 @@ Curve = list[tuple[float, float]]
 CURVES = {  # name: axis labels, and whether y is logarithmic
     "validation_loss": ("epoch", "validation loss", True),
     "gradient_by_lag": ("steps back", "norm of the loss's gradient at that input", True),
-    "accuracy_by_gap": ("words between symbol and question", "accuracy", False),
+    "accuracy_by_gap": ("symbols between the one to remember and the question", "accuracy", False),
 }
 
 

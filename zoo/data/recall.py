@@ -1,7 +1,8 @@
 """Recall over a gap: "I grew up in France [...] I speak fluent ..." as symbols (Cyprus U47, U48; Prague C58).
 
-A sequence is a symbol to be remembered, a gap filled with words that say nothing, and a question mark, at which the
-symbol is asked for. Sequences with a short gap begin with blanks, so that all are equally long.
+A sequence is blanks, a symbol to be remembered, a gap filled with other symbols, and a question mark, at which the
+first symbol is asked for. The symbols of the gap are drawn from the same eight, as a text about France names other
+countries too: the network has to shut them out, not only to hold on. All sequences are equally long.
 """
 
 import torch
@@ -10,15 +11,15 @@ from torch import Tensor, nn
 from zoo.data.dataset import DataSet
 from zoo.registry import register
 
-SYMBOLS, WORDS = 8, 8  # tokens 0..7 to be remembered, 8..15 words of the gap
-BLANK, QUESTION = SYMBOLS + WORDS, SYMBOLS + WORDS + 1
+SYMBOLS = 8  # tokens 0..7
+BLANK, QUESTION = SYMBOLS, SYMBOLS + 1
 
 
 @register("recall", group="data")
 class Recall(DataSet):
-    """Items (max(gaps) + 2,) int64; the label is the symbol, 0..7, so that guessing is right one time in 8.
+    """Items (max(gaps) + 3,) int64; the label is the first symbol, 0..7, so that guessing is right one time in 8.
 
-    gaps: words between symbol and question; each gap makes up an equal share of every split.
+    gaps: symbols between the first and the question; each gap makes up an equal share of every split.
     train_size: sequences to train on, all gaps together; a tenth of it is validation. The test has 500 of each gap.
     """
 
@@ -36,9 +37,9 @@ class Recall(DataSet):
         self.gaps, self.train_size = list(gaps), train_size
         self.provides = {
             "num_classes": SYMBOLS,
-            "vocab_size": SYMBOLS + WORDS + 2,
+            "vocab_size": SYMBOLS + 2,
             "in_features": 0,
-            "input_shape": [max(gaps) + 2],
+            "input_shape": [max(gaps) + 3],
         }
 
     def load(self) -> None:
@@ -50,17 +51,16 @@ class Recall(DataSet):
             setattr(self, part, tuple(torch.cat(tensors) for tensors in zip(*drawn, strict=True)))
 
     def draw(self, gap: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`size` sequences with this gap, and their symbols."""
-        symbols = torch.randint(SYMBOLS, (size,), generator=generator)
-        x = torch.full((size, max(self.gaps) + 2), BLANK)
+        """`size` sequences with this gap, and their first symbols."""
+        length = max(self.gaps) + 3
+        x = torch.full((size, length), BLANK)
+        x[:, length - gap - 2 : -1] = torch.randint(SYMBOLS, (size, gap + 1), generator=generator)
         x[:, -1] = QUESTION
-        x[:, -gap - 2] = symbols
-        x[:, x.shape[1] - gap - 1 : -1] = torch.randint(SYMBOLS, BLANK, (size, gap), generator=generator)
-        return x, symbols
+        return x, x[:, length - gap - 2].clone()
 
     def example_batch(self) -> tuple[Tensor, ...]:
         """Two sequences of blanks."""
-        return torch.full((2, max(self.gaps) + 2), BLANK), torch.zeros(2, dtype=torch.int64)
+        return torch.full((2, max(self.gaps) + 3), BLANK), torch.zeros(2, dtype=torch.int64)
 
     def probe(self, network: nn.Module) -> dict[str, float]:
         """Accuracy for each gap, as `acc_gap_20`."""
