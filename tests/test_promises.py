@@ -20,7 +20,7 @@ def test_the_mean_over_seeds_is_what_was_promised(name: str, train: Callable[...
     ]
     for metric, (low, high) in results[0]["expect"].items():
         values = [result["metrics"][metric] for result in results]
-        print(f"{name}: {metric} {statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} (n = {len(values)})")
+        print(f"{name}: {metric} {statistics.mean(values):.4f}, {min(values):.4f} to {max(values):.4f}")
         assert low <= statistics.mean(values) <= high
     if name == "xor_mlp":
         assert all(result["pass"] for result in results)  # 100 of 100
