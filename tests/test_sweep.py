@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import zoo.recurrent_figures
 import zoo.sweep
 from zoo.errors import ConfigError, NumericError, Stopped
 from zoo.sweep import sweep, table
@@ -94,6 +95,30 @@ def test_a_setting_that_diverges_is_a_line_of_the_table(
             sweep(overrides)
         shown = capsys.readouterr().err
         assert "optimizer.lr=1e+30" in shown and "1 of 1 failed" in shown and "optimizer.lr=0.1" in shown
+
+
+def test_the_runs_are_compared_in_one_figure_of_each_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn: dict[str, dict[str, Any]] = {}
+    draw = zoo.recurrent_figures.draw_curves
+
+    def watched(name: str, curves: dict[str, Any], title: str) -> Any:
+        drawn[name] = curves
+        return draw(name, curves, title)
+
+    monkeypatch.setattr(zoo.recurrent_figures, "draw_curves", watched)
+    small = ["data.gaps=[1,4]", "data.train_size=100", "model.hidden_size=4", "trainer.max_epochs=2", "logger=csv"]
+    sweep(["experiment=recall_rnn,recall_gru", *small])
+    assert set(drawn) == {"validation_loss", "gradient_by_lag", "accuracy_by_gap"}
+    for curves in drawn.values():
+        assert set(curves) == {"recall_rnn", "recall_gru"}
+    assert [gap for gap, _ in drawn["accuracy_by_gap"]["recall_gru"]] == [1, 4]
+    assert len(drawn["validation_loss"]["recall_rnn"]) == 2 and len(drawn["gradient_by_lag"]["recall_rnn"]) == 7
+    (base,) = Path("runs/sweeps").iterdir()
+    assert {path.stem for path in base.glob("*.png")} == set(drawn)
+    assert "accuracy_by_gap.png" in capsys.readouterr().err
 
 
 def test_several_values_without_m_are_refused(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -1,6 +1,6 @@
 """2,000 film reviews, half of them positive: what an order of words says, beside what a bag of words says (S33, S40).
 
-Source: Pang & Lee, A sentimental education, ACL 2004 (polarity dataset 2.0), as packed by NLTK; free for research.
+Source: Pang & Lee, A sentimental education, ACL 2004 (polarity dataset 2.0), distributed by NLTK with permission.
 Split: the authors' ten folds follow the numbers in the file names; cv000-cv699 train, cv700-cv799 are validation,
 cv800-cv999, a fifth, are held out as test.
 """
