@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import RUNNABLE
+from conftest import ROOT, RUNNABLE
 
 import zoo
 from zoo.checkpoint import read_checkpoint
@@ -23,7 +23,9 @@ Train = Callable[..., dict[str, Any]]
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_every_experiment_takes_real_steps(name: str, train: Train) -> None:
-    result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run")
+    # Reading the last tenth of Shakespeare as one stream takes 512 neurons half a minute.
+    small = ["model.hidden_size=32"] if name.startswith("shakespeare") else []
+    result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run", *small)
     saved = read_checkpoint("run/checkpoints/last.ckpt")
     assert saved["global_step"] == 3
     torch.manual_seed(0)
@@ -113,6 +115,10 @@ def test_every_precision_by_override(precision: str, train: Train) -> None:
     result = train(*FAST, "optimizer=adam", "figures=true", f"trainer.precision={precision}", "run_dir=run")
     assert result["metrics"]["test/acc"] > 0.8 and result["metrics"]["train/loss"] > 0.1
     assert zoo.load("run")(torch.zeros(2, 1, 28, 28)).isfinite().all()
+    for cell in ("rnn", "gru", "lstm"):  # whose state is carried from batch to batch
+        result = train("model=char_rnn", f"model.cell={cell}", "model.hidden_size=16", "data=text",
+                       f"data.path={ROOT / 'LICENSE'}", f"trainer.precision={precision}", "trainer.max_epochs=2")  # fmt: skip
+        assert 0 < result["metrics"]["test/loss"] < 5
 
 
 def test_gradients_are_clipped(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,8 @@ def recurrent_figures(network: nn.Module, data: "DataSet", folder: Path, title: 
     figures, curves = {}, {}
     if not network.layers.bidirectional:
         curves["gradient_by_lag"] = gradient_by_lag(network, data)
-    accuracies = {name: value for name, value in data.probe(network).items() if name.startswith("acc_gap_")}
-    if accuracies:
-        curves["accuracy_by_gap"] = [(int(name.rpartition("_")[2]), value) for name, value in accuracies.items()]
+    if hasattr(data, "gaps"):
+        curves["accuracy_by_gap"] = list(zip(data.gaps, data.probe(network).values(), strict=True))
     for name, curve in curves.items():
         x, y, _ = CURVES[name]
         write_whole(folder / f"{name}.csv", "".join(f"{a},{b}\n" for a, b in [(x, y), *curve]).encode())
