@@ -27,7 +27,7 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
     ("mlp", {"in_features": 784}, 79_510, None),
     ("mlp", {"in_features": 2, "num_classes": 2, "hidden_sizes": [2]}, 9, None),
     ("many_mlps", {"in_features": 2, "num_classes": 2, "num_copies": 5}, 5 * 9, 5 * math.log(2)),  # summed over copies
-    # Shanghai R18: with 128 inputs and 256 hidden neurons the cells have 98,816, 296,448 and 395,264 parameters.
+    # Barcelona R18: with 128 inputs and 256 hidden neurons the cells have 98,816, 296,448 and 395,264 parameters.
     ("char_rnn", {"cell": "rnn", "embedding_dim": 128, "hidden_size": 256}, 98_816 + 128 * 10 + 257 * 10, None),
     ("char_rnn", {"cell": "gru", "embedding_dim": 128, "hidden_size": 256}, 296_448 + 128 * 10 + 257 * 10, None),
     ("char_rnn", {"cell": "lstm", "embedding_dim": 128, "hidden_size": 256}, 395_264 + 128 * 10 + 257 * 10, None),
@@ -189,6 +189,7 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("char_rnn", {"num_layers": 0}, "num_layers must be >= 1"),
         ("char_rnn", {"embedding_dim": -1}, "embedding_dim must be >= 0"),
         ("char_rnn", {"dropout": 1.0}, "dropout must lie in"),
+        ("char_rnn", {"input_dropout": -0.1}, "input_dropout must lie in"),
         ("char_rnn", {"implementation": "cuda"}, "implementation must be one of fused, reference"),
         ("char_rnn", {"variant": "slide"}, "variant must be one of pytorch, lecture"),
         ("char_rnn", {"variant": "lecture"}, "variant=lecture need implementation=reference"),

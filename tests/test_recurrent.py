@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT
+from conftest import ROOT, there
 from torch import Tensor, nn
 
 import zoo
 from zoo.data.irish import full_bars, note_length, problem
 from zoo.data.text import Windows
-from zoo.errors import DataError
+from zoo.errors import CheckpointError, ConfigError, DataError
 from zoo.lectures.bptt import bptt, narrate
 from zoo.models.recurrent import GATES, Cells, recurrent_layers, unroll
 from zoo.recurrent_figures import gradient_by_lag
@@ -153,8 +155,9 @@ def test_sigmoid_neurons_are_for_the_readable_cells() -> None:
 def test_bidirectional_has_six_matrices_and_reads_from_both_ends() -> None:
     """R09: two for each direction, and the two halves of the output's."""
     net = zoo.create("sequence_rnn", num_classes=3, vocab_size=5, in_features=0, cell="rnn", bidirectional=True)
-    matrices = [name for name, parameter in net.named_parameters() if parameter.dim() == 2]
-    assert len(matrices) == 5 and net.output.in_features == 2 * 64
+    matrices = [name for name, parameter in net.layers.named_parameters() if parameter.dim() == 2]
+    halves = net.output.weight.split(64, 1)
+    assert len(matrices) + len(halves) == 6
     x = torch.tensor([[0, 1, 2, 3]])
     forward, backward = net.pooled(net.embed(x), None).split(64, 1)
     turned = Cells("rnn", 5, 64, 1, 0.0, False, "tanh", True)
@@ -184,7 +187,7 @@ def test_order_counts_for_the_network_and_not_for_the_bag() -> None:
     """S33: 'good, not bad at all' and 'bad, not good at all' hold the same words."""
     from zoo.data.words import tokenize
 
-    one, two = tokenize("good, not bad at all"), tokenize("bad, not good at all")
+    one, two = tokenize(["good, not bad at all", "bad, not good at all"])
     assert sorted(one) == sorted(two) and one != two
     places = {word: i for i, word in enumerate(sorted(set(one)))}
     x = torch.tensor([[places[word] for word in words] for words in (one, two)])
@@ -197,6 +200,9 @@ def test_order_counts_for_the_network_and_not_for_the_bag() -> None:
 
 def test_an_mlp_forgets_and_a_recurrent_net_does_not() -> None:
     """R02, R03: only the recurrent output depends on earlier inputs."""
+    mlp = zoo.create("mlp", in_features=5, num_classes=5)
+    steps = F.one_hot(torch.tensor([[0, 1, 2], [3, 1, 2]]), 5).float()
+    assert torch.equal(*(mlp(sequence)[2] for sequence in steps))
     net = char_rnn()
     outputs, _ = net.unroll(torch.tensor([[0, 1, 2], [3, 1, 2]]))
     assert not torch.allclose(outputs[0, 2], outputs[1, 2])
@@ -300,8 +306,9 @@ def text_file(folder: Path, content: bytes) -> dict[str, Any]:
     ("content", "words"),
     [
         (b"", "mine.txt is empty"),
+        (b"\xef\xbb\xbf", "mine.txt is empty"),
         (b"aaaaaaaaaaaaaaaaaaaaaa", r"mine.txt holds 22 times 'a': nothing can be learnt from that"),
-        (b"abcabcabc", r"mine.txt has 9 characters, of which 8 are trained on: fewer than one window"),
+        (b"abcabcabc", r"mine.txt has 9 characters: the last tenth of them must be two at least"),
         (b"abcdefghijk", r"of which 9 are trained on: fewer than one window of data.sequence_length=10"),
         ("Bücher, ".encode() * 20 + b"\xff\xfe", "mine.txt is not UTF-8: byte 0xff at byte offset 180"),
         ("Grüße".encode("latin-1") * 9, "mine.txt is not UTF-8: byte 0xfc at byte offset 2"),
@@ -393,8 +400,9 @@ def test_the_same_generator_draws_the_same_text() -> None:
     [
         (("xay!", 5), r"the vocabulary lacks '!', 'x', 'y'; it has 'abcde'"),
         (("", 5), "prompt must hold at least one character"),
-        (("a", -1), "length and temperature must be >= 0"),
-        (("a", 5, -0.5), "length and temperature must be >= 0"),
+        (("a", -1), "length must be >= 0, temperature a finite number >= 0"),
+        (("a", 5, -0.5), "temperature a finite number >= 0"),
+        (("a", 5, math.nan), "temperature a finite number >= 0"),
         (("a", 5, 1.0, 0), "top_k >= 1 or None, got length=5, temperature=1.0, top_k=0"),
     ],
 )
@@ -408,6 +416,29 @@ def test_the_vocabulary_travels_with_the_checkpoint(train: Train) -> None:
     net = zoo.load(result["checkpoint"])
     assert net.vocabulary == "".join(sorted(set((ROOT / "LICENSE").read_text()))) == net.card["transform"]["vocabulary"]
     assert len("".join(net.generate("Permission", 20))) == 20
+
+
+def test_another_text_or_vocabulary_is_not_mistaken_for_the_same(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = ["model=char_rnn", "data=text", "data.path=mine.txt", "data.sequence_length=10", "run_dir=run", *QUIET]
+    Path("mine.txt").write_text("hello world, " * 20)
+    result = train(*run, "trainer.max_epochs=1")
+    Path("run/result.json").unlink()
+    Path("mine.txt").write_text("world, hello " * 20)  # the same characters
+    with pytest.raises(CheckpointError, match="was trained with fingerprint="):
+        train(*run, "trainer.max_epochs=2", "ckpt_path=last")
+    Path("mine.txt").write_text("jello world, " * 20)  # as many characters
+    with pytest.raises(CheckpointError, match="its vocabulary is ' ,dehlorw', the network's ' ,dejlorw'"):
+        train(*run[:-4], "run_dir=other", f"pretrained={result['checkpoint']}", *QUIET)
+    with pytest.raises(ConfigError, match="vocabulary 'abcdefghi' against ' ,dejlorw'; leave vocabulary away"):
+        train(*run[:-4], "run_dir=other", "model.vocabulary=abcdefghi", *QUIET)
+
+
+def test_a_text_of_any_script_is_drawn_and_told(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.txt").write_text("na\u00efve \U0001f600 \u6f22\u5b57 $x$ \x1b[2J " * 30)
+    train("model=char_rnn", "data=text", "data.path=mine.txt", "trainer.max_epochs=1", "logger=csv")
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_what_it_writes_is_kept_after_each_validation(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,8 +488,11 @@ def test_the_numbers_printed_are_the_numbers() -> None:
 
 def test_what_is_too_wide_or_another_cell_is_not_narrated() -> None:
     x = torch.zeros(1, 3, dtype=torch.int64)
-    for arguments in ({"cell": "lstm"}, {"cell": "rnn"}, {"cell": "rnn", "hidden_size": 3, "embedding_dim": 2}):
+    small = [{"cell": cell, "hidden_size": 3, "implementation": "reference"} for cell in ("lstm", "gru", "irnn")]
+    embedded = {"cell": "rnn", "hidden_size": 3, "embedding_dim": 2}
+    for arguments in (*small, {"cell": "lstm"}, {"cell": "rnn"}, embedded):
         assert narrate(char_rnn(**arguments), x, x) is None
+    assert narrate(char_rnn(cell="rnn", hidden_size=3).double(), x, x) is not None
 
 
 def test_one_hot_times_matrix_is_a_row_of_the_embedding() -> None:
@@ -552,6 +586,12 @@ A|dfa afd|gfe (3def g2 A|d3/2e/f [Ad]3|"D"~d3 d2:|!"""
         ("K:D Major", "K:H Major", "header fields"),
         ("M:6/8\nL:1/8", "L:1/8\nM:6/8", "header fields"),
         ("afd", "aXd", "no notes or bars: 'Xd"),
+        ("afd", "a/0fd", "no notes or bars: '0fd"),
+        ("M:6/8", "M:6/0", "header fields"),
+        ("L:1/8", "L:1/0", "header fields"),
+        ("X:1\nT:Test\nM:6/8", "X:1T:TestM:6/8", "header fields"),
+        (":|!", "[CE]!", "does not end with a bar line"),
+        (":|!", "[K:D]!", "does not end with a bar line"),
         (":|!", "", "does not end with a bar line"),
         ("A|dfa afd|gfe (3def g2 A|d3/2e/f [Ad]3|", "", "fewer than two bar lines"),
     ],
@@ -565,3 +605,35 @@ def test_bars_are_measured_against_the_metre() -> None:
     assert full_bars(TUNE) == (2, 3)  # dfa afd is full; the second has 7 eighths; the third is full
     lengths = {"A": 1, "A2": 2, "A/": 0.5, "A//": 0.25, "A3/2": 1.5, "^c'2": 2, "[CE]2": 2, "[C2E2]": 2, "=B,,3": 3}
     assert {text: float(note_length(text)) for text in lengths} == lengths
+
+
+# --- reviews ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not there("reviews"), reason="needs data: ZOO_DATA_DIR")
+def test_a_trained_network_is_asked_about_other_reviews(train: Train) -> None:
+    """S40; the vocabulary and the name of the tokenizer come out of the checkpoint."""
+    from zoo.data.words import encode
+
+    net = ["model=sequence_rnn", "model.embedding_dim=8", "model.hidden_size=8"]
+    data = ["data=reviews", "data.max_length=20", "data.vocab_size=500", "data.batch_size=200"]
+    result = train(*net, *data, "trainer.max_epochs=1", *QUIET)
+    assert 0.7 < result["metrics"]["test/acc_bag_of_words"] <= result["metrics"]["before/acc_bag_of_words"]
+    net = zoo.load(result["checkpoint"])
+    transform = net.card["transform"]
+    assert transform["vocabulary"][:2] == ["<pad>", "<unk>"] and len(transform["vocabulary"]) == 500
+    x, lengths = encode(["What a good film, xyzzyx!", "", "bad " * 30], transform)
+    assert lengths.tolist() == [7, 1, 20] and x.shape == (3, 20)
+    assert [transform["vocabulary"][i] for i in x[0, :7]] == ["what", "a", "good", "film", ",", "<unk>", "!"]
+    assert net(x, lengths).shape == (3, 1)
+
+
+def test_the_readable_cells_refuse_sequences_of_several_lengths() -> None:
+    net = zoo.create("sequence_rnn", num_classes=2, vocab_size=5, in_features=0, implementation="reference")
+    with pytest.raises(ValueError, match="sequences of several lengths need implementation=fused"):
+        net(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([2, 3]))
+
+
+def test_torchtext_is_imported_for_words_only() -> None:
+    code = "import sys, zoo; zoo.list_models(); assert not {'torchtext', 'requests'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)

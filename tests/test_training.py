@@ -116,8 +116,8 @@ def test_every_precision_by_override(precision: str, train: Train) -> None:
     assert result["metrics"]["test/acc"] > 0.8 and result["metrics"]["train/loss"] > 0.1
     assert zoo.load("run")(torch.zeros(2, 1, 28, 28)).isfinite().all()
     for cell in ("rnn", "gru", "lstm"):  # whose state is carried from batch to batch
-        result = train("model=char_rnn", f"model.cell={cell}", "model.hidden_size=16", "data=text",
-                       f"data.path={ROOT / 'LICENSE'}", f"trainer.precision={precision}", "trainer.max_epochs=2")  # fmt: skip
+        text = ["model=char_rnn", "model.hidden_size=16", "data=text", f"data.path={ROOT / 'LICENSE'}"]
+        result = train(*text, f"model.cell={cell}", f"trainer.precision={precision}", "trainer.max_epochs=2")
         assert 0 < result["metrics"]["test/loss"] < 5
 
 

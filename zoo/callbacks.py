@@ -26,7 +26,7 @@ class SafeCheckpointIO(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write. Raises NumericError, and keeps the file before, if a weight or a moment is no finite number."""
-        learnt = {key: checkpoint[key] for key in ("state_dict", "optimizer_states") if key in checkpoint}
+        learnt = {k: checkpoint[k] for k in ("state_dict", "optimizer_states", "carried_state") if k in checkpoint}
         for where, tensor in tensors(learnt):
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise NumericError(f"{where} is no longer finite; {path} was not written and stays as it was")
@@ -53,7 +53,8 @@ def tensors(value: Any, where: str = "") -> Iterator[tuple[str, torch.Tensor]]:
 def keep_last_as_best(last: Path, best: Path) -> None:
     """best.ckpt is last.ckpt without what only a continuation needs."""
     content = read_checkpoint(last)
-    write_checkpoint({k: v for k, v in content.items() if k not in ("optimizer_states", "lr_schedulers")}, best)
+    only_to_continue = ("optimizer_states", "lr_schedulers", "carried_state", "running_sums")
+    write_checkpoint({key: value for key, value in content.items() if key not in only_to_continue}, best)
 
 
 class Checkpoints(pl.Callback):
@@ -191,7 +192,7 @@ class Guard(pl.Callback):
 class Reports(pl.Callback):
     """What the data set reports of the network, before the first step and after each validation.
 
-    Written to `reports/<step>.txt`; the beginning goes to stderr, at most once a second.
+    Written to `reports/<step>.txt`; the beginning of a text goes to stderr, at most once a second.
     """
 
     def __init__(self, folder: Path, data: "DataSet", seed: int, show: bool):
@@ -215,7 +216,7 @@ class Reports(pl.Callback):
         if text is None:
             return
         write_whole(self.folder / f"{trainer.global_step:07d}.txt", text.encode())
-        if self.show and time.monotonic() - self.printed > 1:
+        if self.show and self.data.consecutive and time.monotonic() - self.printed > 1:
             self.printed = time.monotonic()
             print(f"  {text[:100]!r}", file=sys.stderr)
 

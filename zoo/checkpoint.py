@@ -128,4 +128,7 @@ def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path
                 f"{source} does not fit: it has {theirs} for {name!r}, the network {ours}; "
                 f"it holds model={about['model']} with {about['arguments']}"
             )
+    theirs, ours = content["zoo"]["arguments"].get("vocabulary"), getattr(network, "vocabulary", None)
+    if theirs != ours:  # of the same size, or a weight would not have fitted; but each number is another character
+        raise CheckpointError(f"{source} does not fit: its vocabulary is {theirs!r}, the network's {ours!r}")
     network.load_state_dict(weights)

@@ -129,11 +129,12 @@ class ZooModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The means of the epoch that was last, and the sums of the one that had begun."""
+        device = self.trainer.strategy.root_device  # the network itself is moved there only later
         self.means = dict(checkpoint["zoo"]["metrics"])
-        self.sums = {key: value.to(self.device) for key, value in checkpoint["running_sums"]["sums"].items()}
+        self.sums = {key: value.to(device) for key, value in checkpoint["running_sums"]["sums"].items()}
         self.items = dict(checkpoint["running_sums"]["items"])
         if checkpoint["carried_state"] is not None:
-            self.states["train"] = tuple(part.to(self.device) for part in checkpoint["carried_state"])
+            self.states["train"] = tuple(part.to(device) for part in checkpoint["carried_state"])
 
 
 class ZooData(pl.LightningDataModule):

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
 from torch import Tensor, nn
 
 from zoo.checkpoint import write_whole
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
 COLOURS = ("#c0392b", "#2471a3", "#1e8449", "#7d3c98", "#b9770e", "#222222", "#117a65", "#a04000")
+FONT = "DejaVu Sans Mono"  # comes with matplotlib
 Curve = list[tuple[float, float]]
 CURVES = {  # name: axis labels, and whether y is logarithmic
     "validation_loss": ("epoch", "validation loss", True),
@@ -33,10 +36,11 @@ CURVES = {  # name: axis labels, and whether y is logarithmic
 def recurrent_figures(network: nn.Module, data: "DataSet", folder: Path, title: str) -> dict[str, Figure]:
     """The figures that fit; the curves are written as CSV into `folder`."""
     figures, curves = {}, {}
-    if not network.layers.bidirectional:
+    reads_last_state = getattr(network, "pooling", "last") == "last" and not network.layers.bidirectional
+    if reads_last_state and len(data.test) < 3:  # a third tensor would be lengths
         curves["gradient_by_lag"] = gradient_by_lag(network, data)
-    if hasattr(data, "gaps"):
-        curves["accuracy_by_gap"] = list(zip(data.gaps, data.probe(network).values(), strict=True))
+    if hasattr(data, "accuracy_by_gap"):
+        curves["accuracy_by_gap"] = data.accuracy_by_gap(network)
     for name, curve in curves.items():
         x, y, _ = CURVES[name]
         write_whole(folder / f"{name}.csv", "".join(f"{a},{b}\n" for a, b in [(x, y), *curve]).encode())
@@ -57,7 +61,7 @@ def draw_curves(name: str, curves: dict[str, Curve], title: str) -> Figure:
     x, y, logarithmic = CURVES[name]
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    for colour, (label, points) in zip(COLOURS * len(curves), curves.items(), strict=False):
+    for colour, (label, points) in zip(COLOURS, curves.items(), strict=False):
         points = [(a, b) for a, b in points if b > 0 or not logarithmic]  # what has underflown ends the line
         marker = "o" if len(points) <= 12 else None
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=2, marker=marker, label=label)
@@ -67,6 +71,10 @@ def draw_curves(name: str, curves: dict[str, Curve], title: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     if logarithmic:
         axes.set_yscale("log")
+        lowest, highest = axes.get_ylim()
+        if highest < 10 * lowest:  # no power of ten would stand beside the axis
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     else:
         axes.set_ylim(0, 1.03)
         ticks = sorted({a for curve in curves.values() for a, _ in curve})
@@ -83,7 +91,7 @@ def gradient_by_lag(network: nn.Module, data: "DataSet", steps: int = 100, seque
 
     In a plain network each step back multiplies by the same matrix and a slope <= 1, so the norm falls (or grows) like
     a power (R11, S36, I35); gates can let it through. The root of the mean square over `sequences` sequences of the
-    test set, of at most `steps` steps.
+    test set; of a text, over windows of `steps` characters.
     """
     if data.consecutive:
         text = data.test[0]
@@ -136,9 +144,11 @@ def coloured_text(network: nn.Module, text: str, title: str, units: int = 6, cha
 
 def strip(axes: Axes, text: str, values: Tensor, low: float, colours: str) -> None:
     """One line of text, each character on the colour of its value."""
+    known = FT2Font(findfont(FONT)).get_charmap()
     axes.imshow(values[None].numpy(), cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.75)
     for i, character in enumerate(text):
-        shown = "\u21b5" if character == "\n" else character.replace("$", r"\$")  # a dollar would begin a formula
-        axes.text(i, 0, shown, ha="center", va="center", fontsize=9, family="monospace")
+        shown = "\u21b5" if character == "\n" else character if ord(character) in known else "\u00b7"
+        shown = shown.replace("$", r"\$")  # or it would begin a formula
+        axes.text(i, 0, shown, ha="center", va="center", fontsize=9, family=FONT)
     axes.set_xticks([])
     axes.set_yticks([])

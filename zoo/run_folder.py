@@ -40,21 +40,28 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
             f"{source} is continued in its own run directory only, as RUN/checkpoints/last.ckpt; "
             f"for a new run from its weights: pretrained={source}"
         )
-    for key in ("model", "arguments", "data", "data_arguments", "optimizer", "optimizer_arguments", "trainer", "seed"):
-        theirs, ours = content["zoo"][key], about[key]
+    kept = "model data data_arguments fingerprint arguments optimizer optimizer_arguments trainer seed"
+    for key in kept.split():
+        theirs, ours = content["zoo"].get(key), about[key]
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 key, theirs, ours = next(
                     (k, theirs.get(k), ours.get(k)) for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)
                 )
             raise CheckpointError(
-                f"{source} was trained with {key}={theirs}, this command says {key}={ours}; "
+                f"{source} was trained with {key}={short(theirs)}, this command says {key}={short(ours)}; "
                 f"give the same settings, or start anew with pretrained={source}"
             )
     for key in ("torch", "threads"):
         if content["zoo"][key] != about[key]:
             print(f"{key} was {content['zoo'][key]}, is {about[key]}: bits may differ", file=sys.stderr)
     return folder, source
+
+
+def short(value: Any) -> str:
+    """A value in one line of an error."""
+    text = str(value) if str(value).isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def unfinished_run(base: Path) -> Path:

@@ -77,7 +77,7 @@ def labels(jobs: list[list[str]], results: list[dict[str, Any]]) -> list[str]:
 def compare(folders: dict[str, Path], base: Path) -> list[Path]:
     """The runs' validation losses in one figure, and each kind of curve that they left (zoo/recurrent_figures.py)."""
     from zoo.figures import read_metrics, save
-    from zoo.recurrent_figures import CURVES, draw_curves, read_curve
+    from zoo.recurrent_figures import COLOURS, CURVES, draw_curves, read_curve
 
     found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in CURVES}
     for label, folder in folders.items():
@@ -88,14 +88,13 @@ def compare(folders: dict[str, Path], base: Path) -> list[Path]:
             if (path := folder / "figures" / f"{name}.csv").exists():
                 found[name][label] = read_curve(path)
     title = base.name.rpartition("_")[0].replace("+", ", ")
-    return [
-        save(draw_curves(name, curves, title), base / f"{name}.png")
-        for name, curves in found.items()
-        if 2 <= len(curves) <= MOST
-    ]
-
-
-MOST = 12  # lines that one figure can show
+    paths = []
+    for name, curves in found.items():
+        if len(curves) > len(COLOURS):
+            print(f"{name}: {len(curves)} runs are too many for one figure (at most {len(COLOURS)})", file=sys.stderr)
+        elif len(curves) > 1:
+            paths.append(save(draw_curves(name, curves, title), base / f"{name}.png"))
+    return paths
 
 
 def table(jobs: list[list[str]], results: list[dict[str, Any]]) -> str:

@@ -96,7 +96,7 @@ def run(settings: "Settings") -> dict[str, Any]:
 
     write_whole(folder / "result.json", (json.dumps(result) + "\n").encode())
     if report := data.report(network, settings.seed):
-        print(report, file=sys.stderr)
+        print("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in report), file=sys.stderr)
     tell(result)
     return result
 
@@ -115,17 +115,17 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     check_hardware(settings.trainer.accelerator)
     data = build("data", settings.names["data"], settings.data)
     arguments = {k: data.provides.get(k, v) if v == MISSING else v for k, v in settings.model.items()}
-    classes = data.provides.get("num_classes")
-    if arguments.get("num_classes", classes) != classes:
-        names = f"model={settings.names['model']} does not fit data={settings.names['data']}"
-        raise ConfigError(f"{names}: {arguments['num_classes']} classes against {classes}; leave num_classes away")
+    for key in arguments.keys() & data.provides.keys():
+        if arguments[key] != data.provides[key]:
+            names = f"model={settings.names['model']} does not fit data={settings.names['data']}"
+            raise ConfigError(f"{names}: {key} {arguments[key]!r} against {data.provides[key]!r}; leave {key} away")
     torch.manual_seed(settings.seed)
     network = build("model", settings.names["model"], arguments)
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
     if settings.pretrained:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
-    return data, network, recipe, describe(settings, arguments)
+    return data, network, recipe, describe(settings, arguments) | {"fingerprint": data.fingerprint}
 
 
 def check_hardware(accelerator: str) -> None:

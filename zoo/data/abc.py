@@ -1,4 +1,4 @@
-"""A word of few letters, read over and over: the three-letter example of Innsbruck I25-I34, small enough to print.
+"""A word of few letters, read over and over: the three-letter example of Bombay I25-I34, small enough to print.
 
 Training, validation and test set are the same word: the question is how a net learns it.
 """

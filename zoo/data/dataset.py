@@ -27,11 +27,13 @@ class DataSet:
         they fill what a model's configuration leaves missing.
     train, val, test: tuples of tensors with equal first dimension N, set by `load`.
     transform: how an item was made from the raw thing, as plain values; it travels with the checkpoint.
+    fingerprint: tells contents apart where the same settings may mean another content (a file of the user's).
     consecutive: whether a batch goes on where the one before has ended, so that a network may carry its state along.
     """
 
     provides: dict[str, Any]
     transform: dict[str, Any] = {}
+    fingerprint = ""
     consecutive = False
     train: Split
     val: Split

@@ -60,17 +60,17 @@ class Irish(TextSet):
 
 
 LONGEST = 700  # characters; the longest of the 804 tunes has 603
-FIELDS = (  # in this order; Z, who wrote the tune down, may be missing
-    r"X:\d+",
-    r"T:.*\S.*",
-    r"(?:Z:.*)?",
-    r"M: ?(?:C\|?|\d+/\d+)",
-    r"L: ?1/\d+",
-    r"K: ?[A-G][#b]? ?(?:Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)?",
+FIELDS = (  # in this order, a line each; Z, who wrote the tune down, may be missing
+    r"X:\d+\n",
+    r"T:.*\S.*\n",
+    r"(?:Z:.*\n)?",
+    r"M: ?(?P<metre>C\|?|[1-9]\d*/[1-9]\d*)\s*\n",
+    r"L: ?(?P<unit>1/[1-9]\d*)\s*\n",
+    r"K: ?[A-G][#b]? ?(?:Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)?\s*\n",
 )
-HEADER = re.compile(r"\n*".join(f"({field})" for field in FIELDS) + r"\s*\n")
+HEADER = re.compile("".join(FIELDS))
 NOTE = r"(?:\^{1,2}|_{1,2}|=)?[A-Ga-gz][,']*"
-LENGTH = r"(?:\d+/\d+|\d+|/\d+|/+)?"
+LENGTH = r"(?:\d*/[1-9]\d*|\d+/+|\d+|/+)?"
 TOKEN = re.compile(
     rf"""
     (?P<bar>\[\||\|\]|\|\||:\||\|:|::|\||:\|\]?)            # bar lines and repeats
@@ -93,18 +93,17 @@ def problem(tune: str) -> str | None:
     header = HEADER.match(tune)
     if header is None:
         return "the header fields are not X, T, (Z,) M, L, K, each with a legal value"
-    body, place, bars = tune[header.end() :], 0, 0
+    body, place, bars, last = tune[header.end() :].rstrip("! \n"), 0, 0, ""  # ! marks the end of a line
     while place < len(body):
         token = TOKEN.match(body, place)
         if token is None:
             return f"no notes or bars: {body[place : place + 10]!r}"
-        bars += token.lastgroup == "bar"
+        last = str(token.lastgroup)
+        bars += last == "bar"
         place = token.end()
     if bars < 2:
         return "fewer than two bar lines"
-    if not re.search(r"(?:\||\])\s*!?\s*$", body) and not body.rstrip("!\n ").endswith(":"):
-        return "does not end with a bar line"
-    return None
+    return None if last == "bar" else "does not end with a bar line"
 
 
 def full_bars(tune: str) -> tuple[int, int]:
@@ -113,21 +112,23 @@ def full_bars(tune: str) -> tuple[int, int]:
     Bars beside repeats, endings and changes of metre are not counted: they may be cut in two.
     """
     header = HEADER.match(tune)
-    metre, unit = (header[i].partition(":")[2].strip() for i in (4, 5))
+    metre = header["metre"]
     whole = Fraction(1) if metre in ("C", "C|") else Fraction(metre)
+    compound = metre in ("6/8", "9/8", "12/8")
     full, bars, length, counted, notes, factor = 0, 0, Fraction(0), False, 0, Fraction(1)
     for token in TOKEN.finditer(tune, header.end()):
         text = token[0]
         if token.lastgroup == "bar":
             if counted and text == "|":
                 bars += 1
-                full += length * Fraction(unit) == whole
+                full += length * Fraction(header["unit"]) == whole
             length, counted = Fraction(0), text == "|"
         elif token.lastgroup in ("ending", "field"):
             counted = False
         elif token.lastgroup == "tuplet":
-            notes = int(text[1])  # 3 notes in the time of 2, 2 and 4 in the time of 3
-            factor = Fraction(3 if notes in (2, 4) else 2, notes)
+            notes = int(text[1])  # so many in the time of 3, of 2, or of 2 or 3 as the metre is (section 4.13)
+            time = 3 if notes in (2, 4, 8) else 2 if notes in (3, 6) else 3 if compound else 2
+            factor = Fraction(time, notes)
         elif token.lastgroup == "note":
             length += note_length(text) * (factor if notes else 1)
             notes = max(0, notes - 1)

@@ -1,8 +1,8 @@
 """Recall over a gap: "I grew up in France [...] I speak fluent ..." as symbols (Cyprus U47, U48; Prague C58).
 
-A sequence is blanks, a symbol to be remembered, a gap filled with other symbols, and a question mark, at which the
-first symbol is asked for. The symbols of the gap are drawn from the same eight, as a text about France names other
-countries too: the network has to shut them out, not only to hold on. All sequences are equally long.
+A sequence is blanks, a symbol to be remembered, a gap filled with symbols, and a question mark, at which the first
+symbol is asked for. The symbols of the gap are drawn from the same eight, as a text about France names other countries
+too: the network has to shut them out, not only to hold on. All sequences are equally long.
 """
 
 import torch
@@ -64,8 +64,12 @@ class Recall(DataSet):
 
     def probe(self, network: nn.Module) -> dict[str, float]:
         """Accuracy for each gap, as `acc_gap_20`."""
+        return {f"acc_gap_{gap}": accuracy for gap, accuracy in self.accuracy_by_gap(network)}
+
+    def accuracy_by_gap(self, network: nn.Module) -> list[tuple[int, float]]:
+        """Gap and accuracy of each group of the test set."""
         x, symbols = self.test
         with torch.no_grad():
             right = torch.cat([network(part).argmax(1) for part in x.split(500)]) == symbols
         shares = right.view(len(self.gaps), -1).float().mean(1)  # (gaps,)
-        return {f"acc_gap_{gap}": float(share) for gap, share in zip(self.gaps, shares, strict=True)}
+        return list(zip(self.gaps, shares.tolist(), strict=True))

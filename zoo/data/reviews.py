@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import DataSet
 from zoo.data.fetch import File, fetch
+from zoo.data.words import encode, tokenize, vocabulary_of
 from zoo.errors import DataError
 from zoo.registry import register
 
@@ -43,45 +44,33 @@ class Reviews(DataSet):
 
     def load(self) -> None:
         """Read the reviews out of the archive, fetched where it is not there. Raises DataError."""
-        from zoo.data.words import tokenize, vocabulary_of
-
         if self.vocabulary:
             return
         path = fetch(URL, self.root / FILE.name, FILE)
-        parts: dict[str, list[tuple[list[str], int]]] = {"train": [], "val": [], "test": []}
+        parts: dict[str, list[tuple[str, int]]] = {"train": [], "val": [], "test": []}
         with zipfile.ZipFile(path) as archive:
             for name in sorted(archive.namelist()):
                 if name.endswith(".txt"):
                     label, number = CLASSES.index(name.split("/")[1]), int(name.rpartition("/cv")[2][:3])
                     part = "train" if number < 700 else "val" if number < 800 else "test"
-                    parts[part].append((tokenize(archive.read(name).decode("latin-1")), label))
-        self.vocabulary = vocabulary_of((words for words, _ in parts["train"]), self.vocab_size - 2)
-        if len(self.vocabulary) < self.vocab_size:
-            raise DataError(f"the reviews have {len(self.vocabulary):,} words, fewer than data.vocab_size asks for")
+                    parts[part].append((archive.read(name).decode("latin-1"), label))
+        vocabulary = vocabulary_of(tokenize(text for text, _ in parts["train"]), self.vocab_size - 2)
+        if len(vocabulary) < self.vocab_size:
+            raise DataError(f"the reviews have {len(vocabulary):,} words, fewer than data.vocab_size asks for")
+        self.vocabulary = vocabulary
         for part, reviews in parts.items():
-            x, lengths = self.encode([words for words, _ in reviews])
+            x, lengths = encode((text for text, _ in reviews), self.transform)
             setattr(self, part, (x, lengths, torch.tensor([label for _, label in reviews])))
 
     @property
     def transform(self) -> dict[str, Any]:
-        """How a review becomes numbers."""
+        """How a review becomes numbers; `zoo.data.words.encode` does it."""
         return {
             "kind": "words",
             "tokenizer": "torchtext basic_english",
             "max_length": self.max_length,
             "vocabulary": self.vocabulary,
         }
-
-    def encode(self, texts: list[list[str]]) -> tuple[Tensor, Tensor]:
-        """Tokenized texts as numbers (N, max_length), filled up with 0, and their lengths (N,), >= 1."""
-        from zoo.data.words import numbers_of
-
-        places = {word: i for i, word in enumerate(self.vocabulary)}
-        rows = [numbers_of(words[-self.max_length :], places) or [1] for words in texts]
-        x = torch.zeros(len(rows), self.max_length, dtype=torch.int64)
-        for i, row in enumerate(rows):
-            x[i, : len(row)] = torch.tensor(row)
-        return x, torch.tensor([len(row) for row in rows])
 
     def example_batch(self) -> tuple[Tensor, ...]:
         """Two reviews of one word."""

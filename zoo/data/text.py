@@ -5,6 +5,7 @@ window of `sequence_length` characters of every stream, a slice of that tensor, 
 one batch to the next.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,10 @@ class Windows:
 class TextSet(DataSet):
     """Base of all texts: the first nine tenths train, the last tenth is validation and test alike.
 
-    That is how these texts are split wherever their figures are quoted; nothing may be selected on the last tenth, so
-    the experiments keep the last epoch. Validation reads the tenth in 32 streams, which takes a second; the test reads
-    it as one, so that every character is predicted from all that came before it.
+    That is how these texts are split wherever their figures are quoted. The experiments keep the last epoch, so no
+    epoch is selected on the last tenth; their recipes were chosen by it. Validation reads the
+    tenth in 32 streams, which takes a second; the test reads it as one, so that every character is predicted from all
+    that came before it.
 
     vocabulary: the characters of the whole text, in the order of their code points.
     """
@@ -81,8 +83,8 @@ class TextSet(DataSet):
     consecutive = True  # a batch goes on where the one before has ended
     prompt = "\n"  # what a sample of the network begins with
 
-    def __init__(self, batch_size: int, sequence_length: int, root: str | None = None, repeat: int = 1):
-        super().__init__(batch_size, root, repeat)
+    def __init__(self, batch_size: int, sequence_length: int, root: str | None = None):
+        super().__init__(batch_size, root)
         if sequence_length < 1:
             raise ValueError(f"sequence_length must be >= 1, got {sequence_length}")
         self.sequence_length = sequence_length
@@ -106,13 +108,16 @@ class TextSet(DataSet):
         if len(vocabulary) < 2:
             raise DataError(f"{self.source} holds {len(text):,} times {vocabulary!r}: nothing can be learnt from that")
         training, held_out = self.split(text)
-        if len(training) <= self.sequence_length or len(held_out) < 2:
+        if len(held_out) < 2:
+            raise DataError(f"{self.source} has {len(text):,} characters: the last tenth of them must be two at least")
+        if len(training) <= self.sequence_length:
             raise DataError(
                 f"{self.source} has {len(text):,} characters, of which {len(training):,} are trained on: fewer than "
                 f"one window of data.sequence_length={self.sequence_length} and the character after it"
             )
         self.train, self.val = (encode(part, vocabulary) for part in (training, held_out))
         self.test = self.val
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.vocabulary = vocabulary
 
     @property
@@ -143,7 +148,7 @@ class TextSet(DataSet):
         """Windows of a part of the text."""
         (text,) = getattr(self, part)
         if part == "train":
-            return Windows(text.to(device), self.batch_size, self.sequence_length, seed, self.repeat, step)
+            return Windows(text.to(device), self.batch_size, self.sequence_length, seed, step=step)
         streams, length = (1, TEST_WINDOW) if part == "test" else (VALIDATION_STREAMS, VALIDATION_WINDOW)
         return Windows(text.to(device), streams, min(length, max(1, (len(text) - 1) // streams)))
 
@@ -176,8 +181,6 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if not raw:
-        raise DataError(f"{path} is empty")
     if (offset := raw.find(b"\0")) >= 0:
         raise DataError(f"{path} is no text: it has a NUL byte at byte offset {offset:,}")
     try:
@@ -185,14 +188,18 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         byte = raw[error.start]
         raise DataError(f"{path} is not UTF-8: byte 0x{byte:02x} at byte offset {error.start:,}") from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text:
+        raise DataError(f"{path} is empty")
+    return text
 
 
 @register("text", group="data")
 class Text(TextSet):
     """Any UTF-8 file of yours, split by place: first nine tenths, last tenth.
 
-    path: the file. batch_size: streams read side by side. sequence_length: characters per window.
+    path: the file. sequence_length: characters per window. batch_size: streams read side by side; fewer where the text
+        is too short for so many windows.
     """
 
     def __init__(self, path: str, batch_size: int = 32, sequence_length: int = 64):

@@ -1,4 +1,4 @@
-"""Back-propagation through time by hand: every number of the lecture's example, without autograd (Innsbruck I27-I33).
+"""Back-propagation through time by hand: every number of the lecture's example, without autograd (Bombay I27-I33).
 
 Forward, with x_t one-hot and h_0 = 0 (the slides' x_0 = 0 is an index off by one: I31):
 
@@ -40,10 +40,10 @@ class BPTT(NamedTuple):
 
 def bptt(network: nn.Module, x: Tensor, targets: Tensor) -> BPTT:
     """Forward and backward pass over one sequence x (T,) with targets (T,), for a `char_rnn` with cell=rnn and tanh."""
-    w = dict(network.layers.named_parameters())
-    whx, whh, wyh = w["weight_ih_l0"].detach(), w["weight_hh_l0"].detach(), network.output.weight.detach()
-    bh = w["bias_ih_l0"].detach() + (w["bias_hh_l0"].detach() if "bias_hh_l0" in w else 0)
-    by = network.output.bias.detach() if network.output.bias is not None else 0
+    w = {name: parameter.detach().float().cpu() for name, parameter in network.named_parameters()}
+    whx, whh, wyh = w["layers.weight_ih_l0"], w["layers.weight_hh_l0"], w["output.weight"]
+    bh = w["layers.bias_ih_l0"] + w.get("layers.bias_hh_l0", 0)
+    by = w.get("output.bias", 0)
     inputs = torch.eye(whx.shape[1])[x]  # (T, V)
 
     h = torch.zeros(len(x) + 1, len(whh))  # h[0] is the state before the first step
@@ -71,7 +71,8 @@ def bptt(network: nn.Module, x: Tensor, targets: Tensor) -> BPTT:
 def narrate(network: nn.Module, x: Tensor, targets: Tensor) -> str | None:
     """The pass over x (1, T) in words and numbers; None for a network that is another or too wide to be read."""
     layers = getattr(network, "layers", None)
-    if getattr(layers, "nonlinearity", "") != "tanh" or layers.num_layers > 1 or network.embedding is not None:
+    plain = isinstance(layers, nn.RNN) or getattr(layers, "cell", "") == "rnn"
+    if not plain or layers.nonlinearity != "tanh" or layers.num_layers > 1 or network.embedding is not None:
         return None
     if max(layers.hidden_size, len(network.vocabulary)) > WIDEST:
         return None

@@ -1,6 +1,7 @@
 """Character language model: a recurrent network that reads a text and, at each character, predicts the next.
 
-Lecture: Innsbruck I22-I38 (recurrent language model), R02-R18 (RNN, LSTM, GRU), Prague C54-C61, Shanghai S27-S39.
+Lecture: Bombay I22-I38 (recurrent language model), Barcelona R02-R18 (RNN, LSTM, GRU), Prague C54-C61, Shanghai
+         S27-S39.
 Source:  Elman, Finding structure in time, 1990; Hochreiter & Schmidhuber, Long short-term memory, 1997; Cho et al.,
          Learning phrase representations using RNN encoder-decoder, 2014 (GRU); Le, Jaitly & Hinton, A simple way to
          initialize recurrent networks of rectified linear units, 2015; as a model of characters: Karpathy, The
@@ -13,6 +14,7 @@ Differs: the LSTM's forget gates start with bias 1 (Gers et al. 2000; PyTorch: 0
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden, L layers.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -32,7 +34,9 @@ class CharRNN(nn.Module):
     hidden_size: H. num_layers: L.
     embedding_dim: E, length of the learnt vector that stands for a character; 0: one-hot, E = V (I25).
     dropout: probability in [0, 1) that an output of a layer is set to zero while training.
+    input_dropout: the same for what goes into the first layer.
     nonlinearity: of cell=rnn; tanh | relu | sigmoid.
+    forget_bias: where the LSTM's forget gates start; PyTorch's 0 lets the cell forget half with every step (R15).
     implementation: fused (PyTorch's kernels) | reference (the loop over time, to be read).
     variant: pytorch (two biases per hidden neuron and one per output) | lecture (I27: one and none), reference only.
     """
@@ -47,7 +51,9 @@ class CharRNN(nn.Module):
         num_layers: int = 1,
         embedding_dim: int = 0,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
         nonlinearity: str = "tanh",
+        forget_bias: float = 1.0,
         implementation: str = "fused",
         variant: str = "pytorch",
     ):
@@ -56,13 +62,16 @@ class CharRNN(nn.Module):
             raise ValueError(f"vocabulary must hold two or more characters, each once, got {vocabulary!r}")
         if embedding_dim < 0:
             raise ValueError(f"embedding_dim must be >= 0 (0: one-hot), got {embedding_dim}")
+        if not 0 <= input_dropout < 1:
+            raise ValueError(f"input_dropout must lie in [0, 1), got {input_dropout}")
         if variant not in ("pytorch", "lecture"):
             raise ValueError(f"variant must be one of pytorch, lecture, got {variant!r}")
-        self.vocabulary, self.dropout = vocabulary, dropout
+        self.vocabulary, self.dropout, self.input_dropout = vocabulary, dropout, input_dropout
         self.embedding = nn.Embedding(len(vocabulary), embedding_dim) if embedding_dim else None
         self.layers = recurrent_layers(
             cell, embedding_dim or len(vocabulary), hidden_size, num_layers, dropout,
             nonlinearity=nonlinearity, implementation=implementation, second_bias=variant == "pytorch",
+            forget_bias=forget_bias,
         )  # fmt: skip
         self.output = nn.Linear(hidden_size, len(vocabulary), bias=variant == "pytorch")
 
@@ -83,7 +92,10 @@ class CharRNN(nn.Module):
 
     def unroll(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Logits (B, T, V) for x (B, T) and the state after the last character; None: begin with zeros."""
-        outputs, state = unroll(self.layers, self.embed(x), state)  # (B, T, H)
+        vectors = self.embed(x)  # (B, T, E)
+        if self.input_dropout:
+            vectors = F.dropout(vectors, self.input_dropout, self.training)
+        outputs, state = unroll(self.layers, vectors, state)  # (B, T, H)
         if self.dropout:
             outputs = F.dropout(outputs, self.dropout, self.training)
         return self.output(outputs), state
@@ -119,10 +131,10 @@ class CharRNN(nn.Module):
         top_k: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Iterator[str]:
-        """Characters that may follow the prompt, one by one as they are drawn.
+        """Characters that may follow the prompt, one by one as they are drawn; in eval mode without dropout.
 
         length: how many. temperature: >= 0; logits are divided by it, 0 always takes the likeliest.
-        top_k: draw among the k likeliest only. generator: for draws that can be repeated.
+        top_k: draw among the k likeliest only. generator: of the CPU, for draws that can be repeated.
         Raises ValueError, at the call, for a prompt that is empty or holds unknown characters, and values out of range.
         """
         if not prompt:
@@ -139,8 +151,8 @@ class CharRNN(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Iterator[Tensor]:
         """The same for B prompts x (B, T) of numbers: `length` tensors (B,) int64, each drawn when it is asked for."""
-        if length < 0 or temperature < 0 or not (top_k is None or top_k >= 1):
-            rule = "length and temperature must be >= 0, top_k >= 1 or None"
+        if length < 0 or not 0 <= temperature < math.inf or not (top_k is None or top_k >= 1):
+            rule = "length must be >= 0, temperature a finite number >= 0, top_k >= 1 or None"
             raise ValueError(f"{rule}, got length={length}, temperature={temperature}, top_k={top_k}")
         x = x.to(self.output.weight.device)
 

@@ -2,15 +2,19 @@
 
 The three updates, with x_t the input, h the hidden state, c the cell state, s the sigmoid, * element by element:
 
-rnn   h_t = g(Wx x_t + Wh h_(t-1) + b)                                     Innsbruck I27, Elman 1990
-irnn  the same with g = relu, Wh = identity and b = 0 at the start         Shanghai S37, Le et al. 2015
-lstm  i, f, o = s(W [x_t, h_(t-1)] + b) each; u = tanh(W [x_t, h_(t-1)] + b)
-      c_t = f * c_(t-1) + i * u;  h_t = o * tanh(c_t)                      R17, C61; Hochreiter & Schmidhuber 1997,
-                                                                           the forget gate f: Gers et al. 2000
-gru   r, z = s(W [x_t, h_(t-1)] + b) each; n = tanh(Wx x_t + bx + r * (Wh h_(t-1) + bh))
-      h_t = (1 - z) * n + z * h_(t-1)                                      R18, Cho et al. 2014
+rnn   Bombay I27; Elman 1990
+      h_t = g(Wx x_t + Wh h_(t-1) + b)
+irnn  Shanghai S37; Le et al. 2015: the same with g = relu, and Wh = identity, b = 0 at the start
+lstm  Barcelona R17, Prague C61; Hochreiter & Schmidhuber 1997, its forget gate f: Gers et al. 2000
+      i, f, o = s(W [x_t, h_(t-1)] + b) each;  u = tanh(W [x_t, h_(t-1)] + b)
+      c_t = f * c_(t-1) + i * u;  h_t = o * tanh(c_t)
+gru   Barcelona R18; Cho et al. 2014
+      r, z = s(W [x_t, h_(t-1)] + b) each;  n = tanh(Wx x_t + bx + r * (Wh h_(t-1) + bh))
+      h_t = (1 - z) * n + z * h_(t-1)
 
-The GRU resets after the product with Wh, as PyTorch and cuDNN do; the paper resets h before it.
+The GRU resets after the product with Wh, as PyTorch and cuDNN do; the paper resets h before it. On a GPU, dropout
+between fused layers is drawn by cuDNN from a state of its own: there a continued run of several layers is not the same
+to the bit.
 
 Shapes: B batch, T time, D input, H hidden, L layers, G gates (1 rnn and irnn, 4 lstm, 3 gru).
 """
@@ -18,6 +22,7 @@ Shapes: B batch, T time, D input, H hidden, L layers, G gates (1 rnn and irnn, 4
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 GATES = {"rnn": 1, "irnn": 1, "lstm": 4, "gru": 3}
 NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
@@ -94,6 +99,8 @@ class Cells(nn.Module):
 
     def trace(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, list[dict[str, Tensor]]]:
         """The same, and of each layer (forward direction) `h`, for the LSTM `c`, and the gates: (B, T, H) each."""
+        if isinstance(x, PackedSequence):
+            raise ValueError("sequences of several lengths need implementation=fused")
         count = 2 if self.cell == "lstm" else 1
         if state is None:
             zeros = x.new_zeros(self.num_layers * self.directions, len(x), self.hidden_size)
@@ -199,10 +206,11 @@ def readable(layers: nn.Module) -> Cells:
         return layers
     cell = {"RNN_TANH": "rnn", "RNN_RELU": "rnn", "LSTM": "lstm", "GRU": "gru"}[layers.mode]
     nonlinearity = "relu" if layers.mode == "RNN_RELU" else "tanh"
-    cells = Cells(
-        cell, layers.input_size, layers.hidden_size, layers.num_layers, layers.dropout, layers.bidirectional,
-        nonlinearity, True,
-    )  # fmt: skip
+    with torch.device("meta"):  # every parameter is replaced: none need be drawn
+        cells = Cells(
+            cell, layers.input_size, layers.hidden_size, layers.num_layers, layers.dropout, layers.bidirectional,
+            nonlinearity, True,
+        )  # fmt: skip
     for name, parameter in layers.named_parameters():
         setattr(cells, name, parameter)
     return cells.train(layers.training)

@@ -1,6 +1,7 @@
 """Recurrent network that reads a whole sequence and answers once: many to one (sentiment, recall, addition).
 
-Lecture: Cyprus U46-U48, Prague C56, C58, Shanghai S26, S37, S40; both directions: R09 (slides 14, 15).
+Lecture: Cyprus U46-U48, Prague C56, C58, Shanghai S26, S37, S40; both directions:
+         Barcelona R09 (slides 14, 15).
 Source:  Hochreiter & Schmidhuber 1997; Schuster & Paliwal, Bidirectional recurrent neural networks, 1997; maximum over
          time: Collobert & Weston 2008. The layers stand in zoo/models/recurrent.py.
 Input:   x (B, T) int64 tokens where vocab_size > 0, else (B, T, in_features) float32; lengths (B,) int64, or None.
@@ -34,7 +35,8 @@ class SequenceRNN(nn.Module):
     bidirectional: read from both ends, with weights of their own.
     pooling: what the answer sees: last (the state after the last step) | mean | max (over time, per neuron).
     dropout: probability in [0, 1), of the input vectors, between layers, and before the output.
-    implementation: fused | reference.
+    forget_bias: where the LSTM's forget gates start (PyTorch: 0).
+    implementation: fused | reference, which takes sequences of one length only.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SequenceRNN(nn.Module):
         bidirectional: bool = False,
         pooling: str = "last",
         dropout: float = 0.0,
+        forget_bias: float = 1.0,
         implementation: str = "fused",
     ):
         super().__init__()
@@ -66,8 +69,9 @@ class SequenceRNN(nn.Module):
         self.embedding = nn.Embedding(vocab_size, embedding_dim) if embedding_dim else None
         input_size = in_features or embedding_dim or vocab_size
         self.layers = recurrent_layers(
-            cell, input_size, hidden_size, num_layers, dropout, bidirectional, implementation=implementation
-        )
+            cell, input_size, hidden_size, num_layers, dropout, bidirectional,
+            implementation=implementation, forget_bias=forget_bias,
+        )  # fmt: skip
         self.output = nn.Linear(hidden_size * self.directions, num_classes if num_classes > 2 else 1)
 
     @property
