@@ -618,7 +618,7 @@ def test_a_trained_network_is_asked_about_other_reviews(train: Train) -> None:
     net = ["model=sequence_rnn", "model.embedding_dim=8", "model.hidden_size=8"]
     data = ["data=reviews", "data.max_length=20", "data.vocab_size=500", "data.batch_size=200"]
     result = train(*net, *data, "trainer.max_epochs=1", *QUIET)
-    assert 0.7 < result["metrics"]["test/acc_bag_of_words"] <= result["metrics"]["before/acc_bag_of_words"]
+    assert 0.5 < result["metrics"]["test/acc_bag_of_words"] == result["metrics"]["before/acc_bag_of_words"]
     net = zoo.load(result["checkpoint"])
     transform = net.card["transform"]
     assert transform["vocabulary"][:2] == ["<pad>", "<unk>"] and len(transform["vocabulary"]) == 500

@@ -22,6 +22,7 @@ SEEDS = {  # else 3
     "abc_rnn": 10,
     "shakespeare_lstm": 1,  # more than ten minutes
     "shakespeare_gru": 1,
+    "shakespeare_rnn": 1,
 }
 
 
