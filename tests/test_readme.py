@@ -85,4 +85,8 @@ def test_table_and_header_quote_the_evidence(name: str) -> None:
     assert header(name) in (ROOT / "configs" / "experiment" / f"{name}.yaml").read_text()
     from zoo.config import compose_settings
 
-    assert lines[0]["expect"] == compose_settings([f"experiment={name}"]).expect
+    expect = compose_settings([f"experiment={name}"]).expect
+    assert lines[0]["expect"] == expect
+    (bounds,) = expect.values()
+    for bound in bounds:
+        assert bound in (0, 1) or f"{bound:g}" in row.split("|")[4], bound
