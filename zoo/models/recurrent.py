@@ -100,7 +100,7 @@ class Cells(nn.Module):
     def trace(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State, list[dict[str, Tensor]]]:
         """The same, and of each layer (forward direction) `h`, for the LSTM `c`, and the gates: (B, T, H) each."""
         if isinstance(x, PackedSequence):
-            raise ValueError("sequences of several lengths need implementation=fused")
+            raise ValueError("reading from both ends needs implementation=fused")
         count = 2 if self.cell == "lstm" else 1
         if state is None:
             zeros = x.new_zeros(self.num_layers * self.directions, len(x), self.hidden_size)

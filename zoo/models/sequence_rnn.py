@@ -36,7 +36,7 @@ class SequenceRNN(nn.Module):
     pooling: what the answer sees: last (the state after the last step) | mean | max (over time, per neuron).
     dropout: probability in [0, 1), of the input vectors, between layers, and before the output.
     forget_bias: where the LSTM's forget gates start (PyTorch: 0).
-    implementation: fused | reference, which takes sequences of one length only.
+    implementation: fused | reference, for one direction.
     """
 
     def __init__(
@@ -103,21 +103,22 @@ class SequenceRNN(nn.Module):
 
     def pooled(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """One vector (B, H) or (B, 2H) per sequence x (B, T, D)."""
-        if lengths is None:
-            outputs, state = unroll(self.layers, x)  # (B, T, H)
-        else:
+        if lengths is not None and self.directions == 2:  # the way back begins at each sequence's own end
             packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
             outputs, state = unroll(self.layers, packed)
-            outputs, _ = pad_packed_sequence(outputs, batch_first=True)  # zeros behind the ends
+            outputs, _ = pad_packed_sequence(outputs, batch_first=True)  # (B, T, 2H)
+        else:  # what is read after the end changes nothing before it
+            outputs, state = unroll(self.layers, x)  # (B, T, H or 2H)
         if self.pooling == "last":
-            both = state[0][-self.directions :]  # (1 or 2, B, H): after the last step of each direction
-            return torch.cat(both.unbind(0), 1)
+            if lengths is not None and self.directions == 1:
+                return outputs[torch.arange(len(x), device=x.device), lengths - 1]  # (B, H)
+            return torch.cat(state[0][-self.directions :].unbind(0), 1)  # after the last step of each direction
         if lengths is None:
             return outputs.mean(1) if self.pooling == "mean" else outputs.max(1).values
+        behind = (torch.arange(outputs.shape[1], device=x.device) >= lengths[:, None])[:, :, None]  # (B, T, 1)
         if self.pooling == "mean":
-            return outputs.sum(1) / lengths[:, None]
-        behind = torch.arange(outputs.shape[1], device=x.device) >= lengths[:, None]  # (B, T)
-        return outputs.masked_fill(behind[:, :, None], -torch.inf).max(1).values
+            return outputs.masked_fill(behind, 0.0).sum(1) / lengths[:, None]
+        return outputs.masked_fill(behind, -torch.inf).max(1).values
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Cross-entropy in nats and accuracy; for a number squared error. The batch is (x, [lengths,] targets)."""
