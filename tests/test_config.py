@@ -21,7 +21,7 @@ from zoo.train import assemble
 MISTAKES = [  # what is typed, words of the answer
     ("modle=lenet", "unknown key 'modle' (did you mean 'model'?); valid: "),
     ("model=lenett", "unknown model 'lenett' (did you mean 'lenet'?); valid: "),
-    ("data=mnits", "unknown data 'mnits' (did you mean 'mnist'?); valid: digits, "),
+    ("data=mnits", "unknown data 'mnits' (did you mean 'mnist'?); valid: abc, "),
     ("optimizer=adm", "unknown optimizer 'adm' (did you mean 'adam'?); valid: "),
     ("experiment=mnist_lenets", "unknown experiment 'mnist_lenets' (did you mean 'mnist_lenet'?); valid: "),
     ("trainer=tpu", "unknown trainer 'tpu'"),
