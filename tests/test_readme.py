@@ -75,6 +75,11 @@ def test_the_cells_rank_as_the_lectures_say() -> None:
     assert all(run["seconds"]["command"] <= 20 * 60 for lines in runs.values() for run in lines)
 
 
+def test_the_bag_of_words_is_quoted() -> None:
+    bags = {run["metrics"]["test/acc_bag_of_words"] for run in evidence("reviews_lstm")}
+    assert len(bags) == 1 and f"bag of the same words ({bags.pop():.4f})" in README
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_table_and_header_quote_the_evidence(name: str) -> None:
     lines = evidence(name)
