@@ -275,7 +275,7 @@ def test_training_carries_the_state_and_begins_each_pass_without(train: Train, m
     step = 0
     for _ in range(3):
         state = None
-        for batch in list(data.batches("train", seed=0, step=lambda: step)):  # noqa: B023
+        for batch in list(data.batches("train", seed=0, step=lambda: step)):  # noqa: B023  (used at once)
             answer = net.loss(batch, state)
             state = answer["state"]
             net.zero_grad()

@@ -145,7 +145,7 @@ def coloured_text(network: nn.Module, text: str, title: str, units: int = 6, cha
 def strip(axes: Axes, text: str, values: Tensor, low: float, colours: str) -> None:
     """One line of text, each character on the colour of its value."""
     known = FT2Font(findfont(FONT)).get_charmap()
-    axes.imshow(values[None].numpy(), cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.75)
+    axes.imshow(values[None].numpy(), cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.55)
     for i, character in enumerate(text):
         shown = "\u21b5" if character == "\n" else character if ord(character) in known else "\u00b7"
         shown = shown.replace("$", r"\$")  # or it would begin a formula
