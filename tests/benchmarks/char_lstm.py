@@ -18,7 +18,13 @@ from zoo.config import Settings, compose_settings
 from zoo.train import assemble
 
 STEPS, PAIRS = 60, 9
-OVERRIDES = ["experiment=shakespeare_lstm", "model.dropout=0", "optimizer.schedule=constant", "optimizer.warmup=0"]
+OVERRIDES = [
+    "experiment=shakespeare_lstm",
+    "model.dropout=0",
+    "model.input_dropout=0",
+    "optimizer.schedule=constant",
+    "optimizer.warmup=0",
+]
 
 
 def bare(settings: Settings) -> tuple[float, int, dict[str, torch.Tensor]]:
