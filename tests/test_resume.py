@@ -110,7 +110,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, mon
         assert_same_outcome("whole", folder)
 
 
-@pytest.mark.parametrize("name", ["convnet", "momentum", "rare validation", "carried state"])
+@pytest.mark.parametrize("name", ["carried state", "momentum", "rare validation"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(
     name: str, signum: int, code: int, train: Train, monkeypatch: pytest.MonkeyPatch
@@ -285,7 +285,7 @@ def test_a_run_that_turned_into_no_number_keeps_its_last_good_checkpoint(
     assert read_checkpoint("run/checkpoints/last.ckpt")["global_step"] == 11
 
 
-LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=16", "data.batch_size=16",
+LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8", "data.batch_size=16",
         "trainer.checkpoint_every_n_steps=10", "trainer.threads=1", *QUIET]  # fmt: skip
 
 
