@@ -27,12 +27,17 @@ def there(name: str) -> bool:
     return (DATA_ROOT / FETCHED.get(name.partition("_")[0], "")).exists()
 
 
+def needs(name: str) -> pytest.MarkDecorator:
+    """Skips a test where that data, fetched from elsewhere, is not there: the default suite uses no network."""
+    return pytest.mark.skipif(not there(name), reason=f"the data of {name} is not there; say where with ZOO_DATA_DIR")
+
+
 def marked(names: Iterable[str]) -> list[Any]:
     """Test parameters that are skipped where their data is not there."""
-    return [pytest.param(n, marks=pytest.mark.skipif(not there(n), reason="needs data: ZOO_DATA_DIR")) for n in names]
+    return [pytest.param(name, marks=needs(name)) for name in names]
 
 
-needs_mnist = pytest.mark.skipif(not there("mnist"), reason="MNIST is not there; say where with ZOO_DATA_DIR")
+needs_mnist = needs("mnist")
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
 RUNNABLE = marked(EXPERIMENTS)

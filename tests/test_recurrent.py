@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, there
+from conftest import ROOT, needs
 from torch import Tensor, nn
 
 import zoo
@@ -610,7 +610,7 @@ def test_bars_are_measured_against_the_metre() -> None:
 # --- reviews ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not there("reviews"), reason="needs data: ZOO_DATA_DIR")
+@needs("reviews")
 def test_a_trained_network_is_asked_about_other_reviews(train: Train) -> None:
     """S40; the vocabulary and the name of the tokenizer come out of the checkpoint."""
     from zoo.data.words import encode

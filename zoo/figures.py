@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from zoo.checkpoint import write_whole
 from zoo.models.recurrent import Cells
-from zoo.recurrent_figures import recurrent_figures
+from zoo.recurrent_figures import SIZE, recurrent_figures
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c0392b", "#2471a3", "#d5d8dc"
-SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
 
 
 def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> list[Path]:

@@ -78,13 +78,32 @@ class DataSet:
 EVALUATION_BATCH = 500
 
 
-class Batches:
+class Passes:
+    """What every loader here counts alike: `repeat` passes of `per_pass` batches make an epoch.
+
+    step: gives the number of batches served since the run began, from which the pass and the first batch in it follow.
+        None: always from the start (evaluation).
+    """
+
+    def __init__(self, per_pass: int, repeat: int, step: Callable[[], int] | None):
+        self.per_pass, self.repeat, self.step = per_pass, repeat, step
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.per_pass * self.repeat
+
+    def still_to_come(self) -> Iterator[tuple[int, int]]:
+        """Pass, and batch in it, of the batches of the current epoch that have not been served."""
+        start = self.step() if self.step else 0
+        end = (start // len(self) + 1) * len(self)  # of this epoch
+        return (divmod(i, self.per_pass) for i in range(start, end))
+
+
+class Batches(Passes):
     """Whole-tensor batches of one split; the order of pass p over it is a permutation drawn from (seed, p).
 
     seed: None keeps the order of the file.
-    repeat: passes per epoch.
-    step: gives the number of batches served since the run began, from which the pass and the first batch in it follow.
-        None: always from the start (evaluation).
+    repeat: passes per epoch. step: as in `Passes`.
     """
 
     def __init__(
@@ -98,24 +117,17 @@ class Batches:
         self.tensors = tensors
         self.size = len(tensors[0])
         self.batch_size = min(batch_size, self.size)
-        self.seed, self.repeat, self.step = seed, repeat, step
-        self.per_pass = -(-self.size // self.batch_size)  # the last batch may be smaller
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return self.per_pass * self.repeat
+        self.seed = seed
+        super().__init__(-(-self.size // self.batch_size), repeat, step)  # the last batch may be smaller
 
     def __iter__(self) -> Iterator[Split]:
         """The batches of the current epoch that are still to come."""
-        start = self.step() if self.step else 0
-        end = (start // len(self) + 1) * len(self)  # of this epoch
         if self.per_pass == 1:  # the whole set at once: no order, no copy
-            for _ in range(start, end):
+            for _ in self.still_to_come():
                 yield self.tensors
             return
         order, order_of = None, -1
-        for i in range(start, end):
-            number, batch = divmod(i, self.per_pass)
+        for number, batch in self.still_to_come():
             rows: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             if self.seed is not None:
                 if number != order_of:

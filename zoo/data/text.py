@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.data.dataset import DataSet, Split, mix
+from zoo.data.dataset import DataSet, Passes, Split, mix
 from zoo.errors import DataError
 from zoo.registry import register
 
 
-class Windows:
+class Windows(Passes):
     """Batches (x, targets), each (B, T) int64, of a text (N,): the targets are x, one character later.
 
     batch_size: streams, fewer where the text is too short for so many windows. sequence_length: T.
     seed: pass p begins at a place drawn from (seed, p), the text being closed to a ring, so that the borders of the
         windows move; None: from the first character on.
-    repeat, step: as in `Batches`.
+    repeat, step: as in `Passes`.
     Every character but the first is a target once in a pass, less those (fewer than B) that no stream of equal length
     can take. The last window may be shorter.
     """
@@ -40,21 +40,14 @@ class Windows:
     ):
         self.text, self.sequence_length = text, sequence_length
         self.batch_size = max(1, min(batch_size, (len(text) - 1) // sequence_length))
-        self.seed, self.repeat, self.step = seed, repeat, step
+        self.seed = seed
         self.stream_length = (len(text) - 1) // self.batch_size
-        self.per_pass = -(-self.stream_length // sequence_length)
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return self.per_pass * self.repeat
+        super().__init__(-(-self.stream_length // sequence_length), repeat, step)
 
     def __iter__(self) -> Iterator[Split]:
         """The batches of the current epoch that are still to come."""
-        start = self.step() if self.step else 0
-        end = (start // len(self) + 1) * len(self)  # of this epoch
         streams, streams_of = None, -1
-        for i in range(start, end):
-            number, window = divmod(i, self.per_pass)
+        for number, window in self.still_to_come():
             if number != streams_of:
                 streams, streams_of = self.streams(number), number
             first = window * self.sequence_length

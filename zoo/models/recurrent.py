@@ -75,7 +75,7 @@ class Cells(nn.Module):
         super().__init__()
         self.cell, self.hidden_size, self.num_layers, self.dropout = cell, hidden_size, num_layers, dropout
         self.bidirectional, self.directions = bidirectional, 2 if bidirectional else 1
-        self.nonlinearity, self.second_bias = nonlinearity, second_bias
+        self.nonlinearity = nonlinearity
         rows = GATES[cell] * hidden_size
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self.directions
