@@ -1,8 +1,10 @@
 """What many tests need: runs in an empty folder, in this process or as a user types them."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ FETCHED = {  # data sets that need a file, and the first word of the experiments
     "shakespeare": "tinyshakespeare.txt",
     "irish": "irish.abc",
     "reviews": "movie_reviews.zip",
+    "multi30k": "multi30k",
 }
 
 
 def there(name: str) -> bool:
     """Whether the data set, or that of the experiment, can be read without a network."""
-    return (DATA_ROOT / FETCHED.get(name.partition("_")[0], "")).exists()
+    needed = FETCHED.get(name.partition("_")[0])
+    return needed is None or (DATA_ROOT / needed).exists()
 
 
 def needs(name: str) -> pytest.MarkDecorator:
@@ -46,6 +50,12 @@ torch.set_num_threads(1)
 declare_missing_operators()  # before any test file imports Lightning
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Draws without a seed do not depend on which tests this process has run before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """`train("experiment=xor_mlp", ...)` runs in this process, in an empty folder; gives the result."""
@@ -65,6 +75,22 @@ def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, **options)
 
     return call
+
+
+def seconds_alone(command: list[str], folder: Path, code: int = 0) -> float:
+    """How long a command takes, less the time that it waited for a core which others had; it ends with that code.
+
+    Linux says how long that was; elsewhere it is the time on the clock.
+    """
+    started, waited = time.perf_counter(), 0
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    schedule = Path(f"/proc/{process.pid}/schedstat")  # nanoseconds on a core, nanoseconds waiting for one, turns
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            waited = int(schedule.read_text().split()[1])
+        time.sleep(0.01)
+    assert process.returncode == code
+    return time.perf_counter() - started - waited / 1e9
 
 
 # As in pyproject.toml: Lightning 2.6.6 uses a name that torch 2.13 deprecates.

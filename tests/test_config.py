@@ -4,16 +4,16 @@ import random
 import string
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, WAIVED, seconds_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.cli import command
 from zoo.config import compose_settings, expand
 from zoo.errors import CheckpointError, ConfigError, DataError, OutputError, ZooError
 from zoo.train import assemble
@@ -109,24 +109,21 @@ def test_the_shell_sees_one_line_and_the_code(
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
-def test_mistakes_and_help_are_answered_within_three_seconds(
-    shell: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    for arguments in (["--help"], ["model.dropout=1.5"]):
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            shell(*arguments)
-            seconds.append(time.perf_counter() - started)
-        assert min(seconds) < 3, f"{arguments} took {seconds}"
+@pytest.mark.parametrize(("typed", "code"), [("--help", 0), ("model.dropout=1.5", 2)])
+def test_mistakes_and_help_are_answered_within_three_seconds(typed: str, code: int, tmp_path: Path) -> None:
+    line = [sys.executable, "-W", "error", *WAIVED, str(ROOT / "train.py"), typed]
+    seconds: list[float] = []
+    while not seconds or (seconds[-1] >= 3 and len(seconds) < 3):  # the quickest of three counts
+        seconds.append(seconds_alone(line, tmp_path, code))
+    assert min(seconds) < 3, f"{typed} took {seconds}"
 
 
-def test_help_lists_what_there_is_to_choose_from(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = shell("--help")
-    assert done.returncode == 0
+def test_help_lists_what_there_is_to_choose_from(capsys: pytest.CaptureFixture[str]) -> None:
+    command(["--help"])
+    shown = capsys.readouterr().out
     experiments = [path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")]
     for word in ["lenet", "mlp", "mnist", "pass_class", "adadelta", "gpu", "wandb", *experiments]:
-        assert f" {word}" in done.stdout
+        assert f" {word}" in shown
 
 
 def test_a_plain_import_and_help_load_neither_lightning_nor_matplotlib() -> None:
@@ -137,10 +134,11 @@ def test_a_plain_import_and_help_load_neither_lightning_nor_matplotlib() -> None
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
-def test_cfg_prints_every_key(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_cfg_prints_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     import yaml
 
-    printed = yaml.safe_load(shell("--cfg", "experiment=xor_mlp", "seed=7").stdout)
+    command(["--cfg", "experiment=xor_mlp", "seed=7"])
+    printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["seed"] == 7 and printed["names"]["model"] == "mlp"
     assert printed["trainer"]["max_epochs"] == 10 and "precision" in printed["trainer"]
 

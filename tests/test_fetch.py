@@ -33,7 +33,7 @@ class Server(BaseHTTPRequestHandler):
         elif self.path == "/stall":
             self.send_response(200)
             self.end_headers()
-            time.sleep(1.5)
+            self.rfile.read(1)  # until the client gives up
         elif self.path == "/cut":
             self.answer(CONTENT[: len(CONTENT) // 2], len(CONTENT))
         elif self.path == "/endless":
@@ -44,8 +44,8 @@ class Server(BaseHTTPRequestHandler):
             self.wfile.write(b"garbage\r\n\r\n")
         elif self.path == "/not.gz":
             self.answer(b"<html>please log in</html>")
-        elif self.path == "/thing.gz":
-            self.answer(gzip.compress(CONTENT))
+        elif self.path in ("/thing.gz", "/packed.gz"):
+            self.answer(gzip.compress(CONTENT, mtime=0))
         elif self.path == "/cut.gz":
             self.answer(gzip.compress(CONTENT)[:-100])
         else:
@@ -68,9 +68,8 @@ class Server(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     Server.asked = []
     monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.setattr(module, "SECONDS", 0.5)
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()
 
@@ -83,6 +82,12 @@ def test_a_good_answer_is_kept_whole(server: str, path: str, tmp_path: Path) -> 
     asked = len(Server.asked)
     fetch(server + path, target, FILE)
     assert len(Server.asked) == asked  # it is there: nobody is asked again
+
+
+def test_what_is_to_lie_packed_on_the_disk_stays_packed(server: str, tmp_path: Path) -> None:
+    packed = gzip.compress(CONTENT, mtime=0)
+    file = File("packed.gz", hashlib.sha256(packed).hexdigest(), len(packed))
+    assert fetch(server + "/packed.gz", tmp_path / file.name, file).read_bytes() == packed
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,11 @@ def test_a_good_answer_is_kept_whole(server: str, path: str, tmp_path: Path) -> 
         ("/not.gz", "not a gzip file", 1),
     ],
 )
-def test_a_bad_answer_leaves_nothing(server: str, path: str, words: str, times: int | None, tmp_path: Path) -> None:
+def test_a_bad_answer_leaves_nothing(
+    server: str, path: str, words: str, times: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path == "/stall":  # elsewhere a busy machine may take its time
+        monkeypatch.setattr(module, "SECONDS", 0.5)
     with pytest.raises(DataError, match=words):
         fetch(server + path, tmp_path / "thing", FILE)
     assert list(tmp_path.iterdir()) == []

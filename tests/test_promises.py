@@ -1,4 +1,8 @@
-"""The promised results, measured anew: `pytest -m slow`, some two hours on two cores; most need data (ZOO_DATA_DIR)."""
+"""The promised results, measured anew: `pytest -m slow`, some two hours on two cores; most need data (ZOO_DATA_DIR).
+
+Without `-n`: two trainings of two threads side by side on two cores take far more than twice as long, and times are
+promised too.
+"""
 
 import statistics
 import subprocess
@@ -9,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import RUNNABLE
 from record import SEEDS
+
+pytestmark = pytest.mark.xdist_group("trainings")  # one after the other all the same, where it is --dist loadgroup
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_the_set_up_commands_are_there_once_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2
     assert lines[0].endswith(".venv/bin/python train.py")
-    assert lines[1].endswith(".venv/bin/python -m pytest")
+    assert lines[1].endswith(".venv/bin/python -m pytest -n 2 --dist loadgroup")
 
 
 def test_every_choice_is_named() -> None:

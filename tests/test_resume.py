@@ -1,8 +1,9 @@
 """Stopped anywhere and continued, a run ends with the bits of the run that was never stopped."""
 
+import csv
+import functools
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from conftest import ROOT, WAIVED
 
 from zoo.callbacks import SafeCheckpointIO
 from zoo.checkpoint import read_checkpoint
+from zoo.data.text import TextSet
 from zoo.errors import CheckpointError, NumericError, Stopped
 from zoo.module import ZooModule
 
@@ -42,10 +44,33 @@ RUNS = {
 }  # fmt: skip
 
 
-def outcome(folder: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Everything that training leaves: both checkpoints and the metrics."""
+@pytest.fixture(autouse=True)
+def short_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing the 400 characters after each validation takes longer than all the training here: ten do."""
+    monkeypatch.setattr(TextSet, "report", lambda self, network, seed: self.sample(network, seed, 10))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """`whole("convnet")`: where that run lies, never stopped; trained once for all that is compared with it."""
+    from zoo.config import compose_settings
+    from zoo.train import run
+
+    @functools.cache
+    def trained(name: str) -> str:
+        folder = str(tmp_path_factory.mktemp("whole") / "run")
+        run(compose_settings([*RUNS[name], *QUIET, f"run_dir={folder}"]))
+        return folder
+
+    return trained
+
+
+def outcome(folder: str) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, str]]]:
+    """Everything that training leaves: both checkpoints and the metrics, without the time that they took."""
     last, best = (read_checkpoint(Path(folder) / "checkpoints" / name) for name in ("last.ckpt", "best.ckpt"))
-    return last, best, (Path(folder) / "metrics.csv").read_text()
+    with open(Path(folder) / "metrics.csv", newline="") as file:
+        rows = [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+    return last, best, rows
 
 
 def assert_same(one: Any, two: Any, where: str = "") -> None:
@@ -90,10 +115,11 @@ def at_step(step: int, action: Callable[[], None], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))
-def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_anywhere_it_ends_with_the_same_bits(
+    name: str, train: Train, whole: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     overrides = [*RUNS[name], *QUIET, "trainer.checkpoint_every_n_steps=4"]
-    train(*overrides, "run_dir=whole")
-    assert outcome("whole")[0]["global_step"] == 33 or name == "repeated passes"
+    assert outcome(whole(name))[0]["global_step"] == 33 or name == "repeated passes"
 
     def kill() -> None:
         raise Killed
@@ -107,17 +133,16 @@ def test_killed_anywhere_it_ends_with_the_same_bits(name: str, train: Train, mon
                 with pytest.raises(Killed):
                     train(*overrides, f"run_dir={folder}", *go_on)
         train(*overrides, f"run_dir={folder}", "ckpt_path=last")
-        assert_same_outcome("whole", folder)
+        assert_same_outcome(whole(name), folder)
 
 
 @pytest.mark.parametrize("name", ["carried state", "momentum", "rare validation"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(
-    name: str, signum: int, code: int, train: Train, monkeypatch: pytest.MonkeyPatch
+    name: str, signum: int, code: int, train: Train, whole: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overrides = [*RUNS[name], *QUIET]
     handler = signal.getsignal(signum)
-    train(*overrides, "run_dir=whole")
     for step in (
         0,
         5,
@@ -135,7 +160,7 @@ def test_a_signal_saves_says_where_and_loses_no_step(
         assert caught.value.exit_code == code
         assert read_checkpoint(f"{folder}/checkpoints/last.ckpt")["global_step"] == step + 1
         train(*overrides, f"run_dir={folder}", "ckpt_path=last")
-        assert_same_outcome("whole", folder)
+        assert_same_outcome(whole(name), folder)
     assert signal.getsignal(signum) == handler  # given back
 
 
@@ -155,22 +180,22 @@ def test_early_stopping_remembers_what_it_saw(train: Train, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["momentum", "rare validation"])
-def test_a_finished_run_is_taken_further(name: str, train: Train) -> None:
-    train(*RUNS[name], *QUIET, "run_dir=whole")
+def test_a_finished_run_is_taken_further(name: str, train: Train, whole: Callable[[str], str]) -> None:
     train(*RUNS[name], *QUIET, "run_dir=further", "trainer.max_epochs=2")
     train(*RUNS[name], *QUIET, "run_dir=further", "ckpt_path=last")
-    assert_same_outcome("whole", "further")
+    assert_same_outcome(whole(name), "further")
 
 
 @pytest.mark.parametrize("name", ["momentum", "rare validation", "running means", "carried state"])
 @pytest.mark.parametrize("steps", [1, 5, 11, 15, 32])
-def test_a_run_cut_short_by_max_steps_is_taken_further(name: str, steps: int, train: Train) -> None:
-    train(*RUNS[name], *QUIET, "run_dir=whole")
+def test_a_run_cut_short_by_max_steps_is_taken_further(
+    name: str, steps: int, train: Train, whole: Callable[[str], str]
+) -> None:
     train(*RUNS[name], *QUIET, "run_dir=further", f"trainer.max_steps={steps}")
     train(*RUNS[name], *QUIET, "run_dir=further", "ckpt_path=last")
-    for a, b in zip(outcome("whole")[:2], outcome("further")[:2], strict=True):
+    for a, b in zip(outcome(whole(name))[:2], outcome("further")[:2], strict=True):
         assert_same(a["state_dict"], b["state_dict"])
-    assert_same(outcome("whole")[0]["optimizer_states"], outcome("further")[0]["optimizer_states"])
+    assert_same(outcome(whole(name))[0]["optimizer_states"], outcome("further")[0]["optimizer_states"])
 
 
 def test_a_signal_while_the_end_is_saved_is_answered(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,10 +314,10 @@ LONG = ["model=lenet", "data=digits", "model.dropout=0.5", "trainer.max_epochs=8
         "trainer.checkpoint_every_n_steps=10", "trainer.threads=1", *QUIET]  # fmt: skip
 
 
-def started(folder: Path, *more: str, **options: Any) -> subprocess.Popen[str]:
-    """The command in a new process."""
+def started(folder: Path, *more: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """The command in a new process; before it stands what is to start it."""
     command = [sys.executable, "-W", "error", *WAIVED, str(ROOT / "train.py"), *LONG, "run_dir=run", *more]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen([*before, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str], newer_than: float = 0.0) -> None:
@@ -302,16 +327,12 @@ def wait_for(path: Path, process: subprocess.Popen[str], newer_than: float = 0.0
         time.sleep(0.01)
 
 
-def test_three_sigkills_and_a_sigterm_of_real_processes(tmp_path: Path) -> None:
+def test_three_sigkills_and_a_sigterm_of_real_processes(tmp_path: Path, train: Train) -> None:
     dice = random.Random(int.from_bytes(os.urandom(4), "little"))
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    unbroken = started(whole)
-    assert "error" not in unbroken.communicate()[1] and unbroken.returncode == 0
-    last = killed / "run" / "checkpoints" / "last.ckpt"
+    train(*LONG, "run_dir=whole")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     for attempt in range(4):
-        process = started(killed, *(["ckpt_path=last"] if attempt else []))
+        process = started(tmp_path, *(["ckpt_path=last"] if attempt else []))
         wait_for(last, process, newer_than=time.time())
         time.sleep(dice.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL if attempt < 3 else signal.SIGTERM)
@@ -319,9 +340,9 @@ def test_three_sigkills_and_a_sigterm_of_real_processes(tmp_path: Path) -> None:
         assert process.returncode == (-9 if attempt < 3 else 143), errors
         assert output == ""
     assert errors.count("\n") == 1 and "stopped by SIGTERM at step" in errors and "run/checkpoints/last.ckpt" in errors
-    final = started(killed, "ckpt_path=last")
+    final = started(tmp_path, "ckpt_path=last")
     assert "error" not in final.communicate()[1] and final.returncode == 0
-    assert_same_outcome(str(whole / "run"), str(killed / "run"))
+    assert_same_outcome("whole", "run")
 
 
 def test_ctrl_c_before_training_is_one_line(tmp_path: Path) -> None:
@@ -334,10 +355,9 @@ def test_ctrl_c_before_training_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_code_six(tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
-    process = started(tmp_path, preexec_fn=limit)
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
+    code = f"import os, resource, sys; {limit}; os.execv(sys.argv[1], sys.argv[1:])"
+    process = started(tmp_path, before=(sys.executable, "-c", code))
     _, errors = process.communicate()
     assert process.returncode == 6, errors
     assert errors.count("\n") == 1

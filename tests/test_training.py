@@ -116,8 +116,9 @@ def test_every_precision_by_override(precision: str, train: Train) -> None:
     assert result["metrics"]["test/acc"] > 0.8 and result["metrics"]["train/loss"] > 0.1
     assert zoo.load("run")(torch.zeros(2, 1, 28, 28)).isfinite().all()
     for cell in ("rnn", "gru", "lstm"):  # whose state is carried from batch to batch
-        text = ["model=char_rnn", "model.hidden_size=16", "data=text", f"data.path={ROOT / 'LICENSE'}"]
-        result = train(*text, f"model.cell={cell}", f"trainer.precision={precision}", "trainer.max_epochs=2")
+        text = ["model=char_rnn", "model.hidden_size=16", "data=text", f"data.path={ROOT / 'LICENSE'}", "logger=csv"]
+        drawn = f"figures={str(cell == 'lstm').lower()}"  # the cell with two states
+        result = train(*text, f"model.cell={cell}", f"trainer.precision={precision}", "trainer.max_epochs=2", drawn)
         assert 0 < result["metrics"]["test/loss"] < 5
 
 

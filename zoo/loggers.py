@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ class MetricsCSV(Logger):
 
     path: the file; rows of a run that was stopped are kept up to the step that it goes on from.
     first_step: that step, 0 for a new run.
+    Its column `seconds` is the time since training began, validation included, pauses between stop and start not.
     """
 
     def __init__(self, path: Path, first_step: int):
@@ -31,6 +33,8 @@ class MetricsCSV(Logger):
                     values = {name: float(text) for name, text in row.items() if text}
                     if values["step"] <= first_step:
                         self.rows[int(values["step"])] = values
+        self.before = max((row.get("seconds", 0.0) for row in self.rows.values()), default=0.0)
+        self.started = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -47,7 +51,8 @@ class MetricsCSV(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add to the row of this step."""
-        self.rows.setdefault(step or 0, {"step": step or 0}).update(metrics)
+        row = self.rows.setdefault(step or 0, {"step": step or 0})
+        row.update(metrics, seconds=self.before + time.monotonic() - self.started)
 
     def finalize(self, status: str) -> None:
         """Write at the end of training."""
@@ -56,7 +61,7 @@ class MetricsCSV(Logger):
     def write(self) -> None:
         """Write the file, whole. Raises OutputError."""
         found = {name for row in self.rows.values() for name in row}
-        columns = sorted(found, key=lambda name: (name not in ("step", "epoch"), name))
+        columns = sorted(found, key=lambda name: (name not in ("step", "epoch", "seconds"), name))
         lines = [",".join(columns)]
         lines += [",".join(f"{row[c]:.8g}" if c in row else "" for c in columns) for row in self.rows.values()]
         write_whole(self.path, ("\n".join(lines) + "\n").encode())

@@ -26,7 +26,7 @@ PAUSE = 1.0  # seconds before the second try, twice that before the third
 
 
 class File(NamedTuple):
-    """What a file must be: its name, the SHA-256 and the size in bytes of its unpacked content."""
+    """What a file must be: its name, the SHA-256 and the size in bytes of what lies on the disk."""
 
     name: str
     sha256: str
@@ -34,8 +34,9 @@ class File(NamedTuple):
 
 
 def fetch(url: str, target: Path, file: File) -> Path:
-    """Make sure that `target` is the file meant, downloading it (and unpacking .gz) where it is not there.
+    """Make sure that `target` is the file meant, downloading it where it is not there.
 
+    What is sent as .gz is unpacked, unless the target's name ends in .gz too.
     Raises DataError for a damaged file, a failed download or a wrong content; OutputError where it cannot be written.
     """
     if target.exists():
@@ -97,8 +98,9 @@ def download(url: str, target: Path, file: File) -> Path:
     """Fetch into a temporary file beside the target, check, rename."""
     part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
     digest, size, shown = hashlib.sha256(), 0, time.monotonic()
+    unpack = url.endswith(".gz") and target.suffix != ".gz"
     with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer:
-        source: Any = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
+        source: Any = gzip.GzipFile(fileobj=answer) if unpack else answer
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             out = open(part, "wb")
