@@ -16,6 +16,7 @@ from zoo.errors import ConfigError, DataError
 from zoo.registry import build, load_all
 
 SETS = marked(sorted(load_all()["data"]))
+VARYING = ("multi30k",)  # a batch is as long as its longest sentence
 
 
 def loaded(name: str, **arguments: object) -> DataSet:
@@ -45,13 +46,16 @@ def test_items_are_what_the_set_provides(name: str) -> None:
         else:
             assert x.dtype == torch.float32 and x.isfinite().all()
             assert provides["in_features"] in (x[0].numel(), x.shape[-1])
-        if provides["num_classes"]:
+        if "num_classes" not in provides:  # the target is a sentence too
+            assert targets.dtype == torch.int64 and 0 <= targets.min() and targets.max() < provides["vocab_size"]
+        elif provides["num_classes"]:
             assert targets.dtype == torch.int64
             assert sorted(set(targets.tolist())) == list(range(provides["num_classes"]))
         else:
             assert targets.dtype == torch.float32
     for tensor, example in zip(next(iter(data.batches("train"))), data.example_batch(), strict=True):
-        assert tensor.shape[1:] == example.shape[1:] and tensor.dtype == example.dtype
+        assert tensor.dtype == example.dtype and tensor.dim() == example.dim()
+        assert name in VARYING or tensor.shape[1:] == example.shape[1:]
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import zoo.recurrent_figures
+import zoo.curves
 import zoo.sweep
 from zoo.errors import ConfigError, NumericError, Stopped
 from zoo.sweep import sweep, table
@@ -102,16 +102,16 @@ def test_the_runs_are_compared_in_one_figure_of_each_kind(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     drawn: dict[str, dict[str, Any]] = {}
-    draw = zoo.recurrent_figures.draw_curves
+    draw = zoo.curves.draw_curves
 
     def watched(name: str, curves: dict[str, Any], title: str) -> Any:
         drawn[name] = curves
         return draw(name, curves, title)
 
-    monkeypatch.setattr(zoo.recurrent_figures, "draw_curves", watched)
+    monkeypatch.setattr(zoo.curves, "draw_curves", watched)
     small = ["data.gaps=[1,4]", "data.train_size=100", "model.hidden_size=4", "trainer.max_epochs=2", "logger=csv"]
     sweep(["experiment=recall_rnn,recall_gru", *small])
-    assert set(drawn) == {"validation_loss", "gradient_by_lag", "accuracy_by_gap"}
+    assert set(drawn) == {"validation_loss", "validation_loss_by_time", "gradient_by_lag", "accuracy_by_gap"}
     for curves in drawn.values():
         assert set(curves) == {"recall_rnn", "recall_gru"}
     assert [gap for gap, _ in drawn["accuracy_by_gap"]["recall_gru"]] == [1, 4]

@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor, nn
 
+from zoo.attention_figures import attention_figures
 from zoo.checkpoint import write_whole
+from zoo.curves import SIZE, kept_curve
 from zoo.models.recurrent import Cells
-from zoo.recurrent_figures import SIZE, recurrent_figures
+from zoo.recurrent_figures import recurrent_figures
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -44,6 +46,12 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
         figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
     if isinstance(getattr(network, "layers", None), (nn.RNNBase, Cells)):
         figures |= recurrent_figures(network, data, folder / "figures", title)
+    if hasattr(network, "attention_maps"):
+        with torch.no_grad():
+            figures |= attention_figures(network, data, title)
+    if hasattr(data, "accuracy_by_gap"):
+        curve = data.accuracy_by_gap(network)
+        figures["accuracy_by_gap"] = kept_curve("accuracy_by_gap", curve, folder / "figures", title)
     return [save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
 
 
@@ -55,14 +63,14 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def read_metrics(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """metrics.csv as one series per metric: (epochs done, value)."""
+def read_metrics(path: Path, against: str = "epoch") -> dict[str, list[tuple[float, float]]]:
+    """metrics.csv as one series per metric: (epochs done, value); against="seconds": (seconds of training, value)."""
     series: dict[str, list[tuple[float, float]]] = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
             for name, text in row.items():
                 if text and "/" in name:
-                    series.setdefault(name, []).append((float(row["epoch"]), float(text)))
+                    series.setdefault(name, []).append((float(row[against]), float(text)))
     return series
 
 

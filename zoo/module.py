@@ -38,7 +38,7 @@ class ZooModule(pl.LightningModule):
         self.about = {**about, "stopped_early": False}
         self.means: dict[str, float] = {}
         self.sums: dict[str, Tensor] = {}
-        self.items = {"train": 0, "val": 0, "test": 0}
+        self.items: dict[str, int | Tensor] = {"train": 0, "val": 0, "test": 0}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Spare a tiny network a tenth of its step.
@@ -86,25 +86,32 @@ class ZooModule(pl.LightningModule):
         self.log_dict(self.finish("test", self.global_step))
 
     def add(self, part: str, batch: Any) -> Tensor:
-        """The loss of one batch. Metrics are summed here and logged once per epoch: a log call is dear."""
+        """The loss of one batch. Metrics are summed here and logged once per epoch: a log call is dear.
+
+        Besides its metrics a network's `loss` may give `state`, to be carried along, and `items`, the number (int or
+        tensor) that the metrics are means over; by default that of targets, of which a text has one per character.
+        """
         if self.carries_state:
             metrics = self.network.loss(batch, self.states.get(part))
             self.states[part] = metrics["state"]
         else:
             metrics = self.network.loss(batch)
         metrics.pop("state", None)
-        items = batch[-1].numel()  # targets; a text has one per character
+        items = metrics.pop("items", None)
+        if items is None:
+            items = batch[-1].numel()
         for name, value in metrics.items():
             key = f"{part}/{name}"
             total = value.detach().float() * items  # a sum in bf16 would soon stand still
             self.sums[key] = self.sums[key] + total if key in self.sums else total
-        self.items[part] += items
+        self.items[part] = self.items[part] + items  # a tensor stays where it is: nothing waits for the GPU
         return metrics["loss"]
 
     def finish(self, part: str, step: int) -> dict[str, float]:
         """The means of this part since it began; they go to the loggers, and the sums start afresh."""
         keys = [key for key in self.sums if key.startswith(part + "/")]
-        means = {key: float(self.sums.pop(key)) / self.items[part] for key in keys}
+        items = int(self.items[part])
+        means = {key: float(self.sums.pop(key)) / items for key in keys}
         self.items[part] = 0
         self.means |= means
         if part != "train":
@@ -124,7 +131,8 @@ class ZooModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What is needed to build the network again, to continue, and to know how good it is."""
         checkpoint["zoo"] = {**self.about, "metrics": dict(self.means)}
-        checkpoint["running_sums"] = {"sums": dict(self.sums), "items": dict(self.items)}
+        items = {part: int(count) for part, count in self.items.items()}
+        checkpoint["running_sums"] = {"sums": dict(self.sums), "items": items}
         checkpoint["carried_state"] = self.states.get("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,10 +1,5 @@
-"""Figures of recurrent networks: what reaches back through time, what the neurons and gates do over a text.
+"""Figures of recurrent networks: what reaches back through time, what the neurons and gates do over a text."""
 
-`gradient_by_lag` and `accuracy_by_gap` are curves: each is kept as CSV too, so that the curves of several runs can be
-drawn into one figure (`python train.py -m experiment=recall_rnn,recall_irnn,recall_gru,recall_lstm`, zoo/sweep.py).
-"""
-
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,74 +11,24 @@ from matplotlib.font_manager import findfont
 from matplotlib.ft2font import FT2Font
 from torch import Tensor, nn
 
-from zoo.checkpoint import write_whole
+from zoo.curves import Curve, kept_curve
 from zoo.models.recurrent import unroll
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
 
-SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
-COLOURS = ("#c0392b", "#2471a3", "#1e8449", "#7d3c98", "#b9770e", "#222222", "#117a65", "#a04000")
 FONT = "DejaVu Sans Mono"  # comes with matplotlib
-Curve = list[tuple[float, float]]
-CURVES = {  # name: axis labels, and whether y is logarithmic
-    "validation_loss": ("epoch", "validation loss", True),
-    "gradient_by_lag": ("steps back", "norm of the loss's gradient at that input", True),
-    "accuracy_by_gap": ("symbols between the one to remember and the question", "accuracy", False),
-}
 
 
 def recurrent_figures(network: nn.Module, data: "DataSet", folder: Path, title: str) -> dict[str, Figure]:
-    """The figures that fit; the curves are written as CSV into `folder`."""
-    figures, curves = {}, {}
+    """The figures that fit; the curve is written as CSV into `folder` too."""
+    figures = {}
     reads_last_state = getattr(network, "pooling", "last") == "last" and not network.layers.bidirectional
     if reads_last_state and len(data.test) < 3:  # a third tensor would be lengths
-        curves["gradient_by_lag"] = gradient_by_lag(network, data)
-    if hasattr(data, "accuracy_by_gap"):
-        curves["accuracy_by_gap"] = data.accuracy_by_gap(network)
-    for name, curve in curves.items():
-        x, y, _ = CURVES[name]
-        write_whole(folder / f"{name}.csv", "".join(f"{a},{b}\n" for a, b in [(x, y), *curve]).encode())
-        figures[name] = draw_curves(name, {title: curve}, title)
+        figures["gradient_by_lag"] = kept_curve("gradient_by_lag", gradient_by_lag(network, data), folder, title)
     if hasattr(network, "trace") and data.consecutive:
         figures["hidden_units"] = coloured_text(network, network.decode(data.test[0][:300]), title)
     return figures
-
-
-def read_curve(path: Path) -> Curve:
-    """A curve as it was written."""
-    with open(path, newline="") as file:
-        return [(float(x), float(y)) for x, y in list(csv.reader(file))[1:]]
-
-
-def draw_curves(name: str, curves: dict[str, Curve], title: str) -> Figure:
-    """One or more curves of a kind in one figure."""
-    x, y, logarithmic = CURVES[name]
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.subplots()
-    for colour, (label, points) in zip(COLOURS, curves.items(), strict=False):
-        points = [(a, b) for a, b in points if b > 0 or not logarithmic]  # what has underflown ends the line
-        marker = "o" if len(points) <= 12 else None
-        axes.plot(*zip(*points, strict=True), color=colour, linewidth=2, marker=marker, label=label)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.set_title(title)
-    axes.spines[["top", "right"]].set_visible(False)
-    if logarithmic:
-        axes.set_yscale("log")
-        lowest, highest = axes.get_ylim()
-        if highest < 10 * lowest:  # no power of ten would stand beside the axis
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-    else:
-        axes.set_ylim(0, 1.03)
-        ticks = sorted({a for curve in curves.values() for a, _ in curve})
-        axes.set_xscale("log" if ticks[0] > 0 else "symlog")
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
-    if len(curves) > 1:
-        axes.legend(frameon=False)
-    return figure
 
 
 def gradient_by_lag(network: nn.Module, data: "DataSet", steps: int = 100, sequences: int = 64) -> Curve:

@@ -75,15 +75,16 @@ def labels(jobs: list[list[str]], results: list[dict[str, Any]]) -> list[str]:
 
 
 def compare(folders: dict[str, Path], base: Path) -> list[Path]:
-    """The runs' validation losses in one figure, and each kind of curve that they left (zoo/recurrent_figures.py)."""
+    """The runs' validation losses in one figure, and each kind of curve that they left (zoo/curves.py)."""
+    from zoo.curves import COLOURS, CURVES, draw_curves, read_curve
     from zoo.figures import read_metrics, save
-    from zoo.recurrent_figures import COLOURS, CURVES, draw_curves, read_curve
 
     found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in CURVES}
     for label, folder in folders.items():
         if (folder / "metrics.csv").exists():
-            if losses := read_metrics(folder / "metrics.csv").get("val/loss"):
-                found["validation_loss"][label] = losses
+            for name, against in (("validation_loss", "epoch"), ("validation_loss_by_time", "seconds")):
+                if losses := read_metrics(folder / "metrics.csv", against).get("val/loss"):
+                    found[name][label] = losses
         for name in CURVES:
             if (path := folder / "figures" / f"{name}.csv").exists():
                 found[name][label] = read_curve(path)

@@ -46,7 +46,8 @@ def run(settings: "Settings") -> dict[str, Any]:
     about["transform"] = data.transform  # with the vocabulary, which some sets know only now
     write_config(settings, folder)
     network.eval()
-    before = {f"before/{name}": value for name, value in data.probe(network).items()}
+    untrained = data.probe(network) if data.probes_untrained else {}
+    before = {f"before/{name}": value for name, value in untrained.items()}
     network.train()
 
     from zoo.torchvision_operators import declare_missing_operators

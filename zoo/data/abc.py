@@ -28,6 +28,7 @@ class ABC(DataSet):
         self.provides = {
             "vocabulary": self.vocabulary,
             "vocab_size": len(self.vocabulary),
+            "context_length": len(text),
             "input_shape": [len(text)],
         }
         self.transform = {"kind": "characters", "vocabulary": self.vocabulary}

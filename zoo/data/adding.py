@@ -23,7 +23,13 @@ class Adding(DataSet):
         if length < 2 or train_size < 10:
             raise ValueError(f"length must be >= 2 and train_size >= 10, got {length} and {train_size}")
         self.length, self.train_size = length, train_size
-        self.provides = {"num_classes": 0, "vocab_size": 0, "in_features": 2, "input_shape": [length, 2]}
+        self.provides = {
+            "num_classes": 0,
+            "vocab_size": 0,
+            "in_features": 2,
+            "context_length": length,
+            "input_shape": [length, 2],
+        }
 
     def load(self) -> None:
         """Draw the sequences, always the same."""

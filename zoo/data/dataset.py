@@ -29,12 +29,14 @@ class DataSet:
     transform: how an item was made from the raw thing, as plain values; it travels with the checkpoint.
     fingerprint: tells contents apart where the same settings may mean another content (a file of the user's).
     consecutive: whether a batch goes on where the one before has ended, so that a network may carry its state along.
+    probes_untrained: whether the probe is taken before training too; not where it is slow and would say nothing.
     """
 
     provides: dict[str, Any]
     transform: dict[str, Any] = {}
     fingerprint = ""
     consecutive = False
+    probes_untrained = True
     train: Split
     val: Split
     test: Split
@@ -64,7 +66,7 @@ class DataSet:
         return Batches(tensors, max(self.batch_size, EVALUATION_BATCH))  # larger, which changes no mean, goes faster
 
     def probe(self, network: torch.nn.Module) -> dict[str, float]:
-        """What the lecture asks of a net on this set, by name; taken in eval mode before and after training."""
+        """What the lecture asks of a net on this set, by name; in eval mode, after training and mostly before."""
         return {}
 
     def report(self, network: torch.nn.Module, seed: int) -> str | None:

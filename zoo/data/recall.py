@@ -39,6 +39,7 @@ class Recall(DataSet):
             "num_classes": SYMBOLS,
             "vocab_size": SYMBOLS + 2,
             "in_features": 0,
+            "context_length": max(gaps) + 3,
             "input_shape": [max(gaps) + 3],
         }
 

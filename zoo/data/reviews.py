@@ -38,7 +38,13 @@ class Reviews(DataSet):
         if max_length < 1 or vocab_size < 3:
             raise ValueError(f"max_length must be >= 1 and vocab_size >= 3, got {max_length} and {vocab_size}")
         self.max_length, self.vocab_size = max_length, vocab_size
-        self.provides = {"num_classes": 2, "vocab_size": vocab_size, "in_features": 0, "input_shape": [max_length]}
+        self.provides = {
+            "num_classes": 2,
+            "vocab_size": vocab_size,
+            "in_features": 0,
+            "context_length": max_length,
+            "input_shape": [max_length],
+        }
         self.vocabulary: list[str] = []
         self.bag_of_words: float | None = None
 

@@ -122,8 +122,12 @@ class TextSet(DataSet):
     def provides(self) -> dict[str, Any]:
         """The vocabulary is known when the text has been read, so it is read here. Raises DataError."""
         self.load()
-        shape = [self.sequence_length]
-        return {"vocabulary": self.vocabulary, "vocab_size": len(self.vocabulary), "input_shape": shape}
+        return {
+            "vocabulary": self.vocabulary,
+            "vocab_size": len(self.vocabulary),
+            "context_length": self.sequence_length,
+            "input_shape": [self.sequence_length],
+        }
 
     @property
     def transform(self) -> dict[str, Any]:
@@ -156,7 +160,8 @@ class TextSet(DataSet):
         return prompt + "".join(network.generate(prompt, length, temperature=0.8, generator=generator))
 
 
-VALIDATION_STREAMS, VALIDATION_WINDOW, TEST_WINDOW = 32, 256, 1000  # no result depends on the windows: state is carried
+# A network that carries its state depends on none of these; one that looks back cuts the windows to its context.
+VALIDATION_STREAMS, VALIDATION_WINDOW, TEST_WINDOW = 32, 256, 1024
 
 
 def encode(text: str, vocabulary: str) -> Split:

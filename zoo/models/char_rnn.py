@@ -14,19 +14,17 @@ Differs: the LSTM's forget gates start with bias 1 (Gers et al. 2000; PyTorch: 0
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden, L layers.
 """
 
-import math
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.models.characters import CharacterModel
 from zoo.models.recurrent import State, readable, recurrent_layers, unroll
 from zoo.registry import register
 
 
 @register("char_rnn")
-class CharRNN(nn.Module):
+class CharRNN(CharacterModel):
     """h_t = cell(x_t, h_(t-1)), logits y_t = Wy h_t + by; the state is carried from one window of a text to the next.
 
     vocabulary: the V characters that it knows, each once, in the order of their numbers.
@@ -58,8 +56,7 @@ class CharRNN(nn.Module):
         variant: str = "pytorch",
     ):
         super().__init__()
-        if len(vocabulary) < 2 or len(set(vocabulary)) < len(vocabulary):
-            raise ValueError(f"vocabulary must hold two or more characters, each once, got {vocabulary!r}")
+        self.check_vocabulary(vocabulary)
         if embedding_dim < 0:
             raise ValueError(f"embedding_dim must be >= 0 (0: one-hot), got {embedding_dim}")
         if not 0 <= input_dropout < 1:
@@ -111,67 +108,6 @@ class CharRNN(nn.Module):
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         accuracy = (logits.argmax(2) == targets).float().mean()
         return {"loss": loss, "acc": accuracy, "state": tuple(s.detach() for s in state)}
-
-    def encode(self, text: str) -> Tensor:
-        """Numbers (T,) int64 of the characters. Raises ValueError naming those that the vocabulary lacks."""
-        numbers = {character: i for i, character in enumerate(self.vocabulary)}
-        if unknown := sorted(set(text) - set(numbers)):
-            raise ValueError(f"the vocabulary lacks {', '.join(map(repr, unknown))}; it has {self.vocabulary!r}")
-        return torch.tensor([numbers[character] for character in text], dtype=torch.int64)
-
-    def decode(self, numbers: Tensor) -> str:
-        """The characters of numbers (T,)."""
-        return "".join(self.vocabulary[i] for i in numbers.tolist())
-
-    def generate(
-        self,
-        prompt: str,
-        length: int,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Iterator[str]:
-        """Characters that may follow the prompt, one by one as they are drawn; in eval mode without dropout.
-
-        length: how many. temperature: >= 0; logits are divided by it, 0 always takes the likeliest.
-        top_k: draw among the k likeliest only. generator: of the CPU, for draws that can be repeated.
-        Raises ValueError, at the call, for a prompt that is empty or holds unknown characters, and values out of range.
-        """
-        if not prompt:
-            raise ValueError("prompt must hold at least one character")
-        numbers = self.sample(self.encode(prompt)[None], length, temperature, top_k, generator)
-        return (self.vocabulary[int(number)] for number in numbers)
-
-    def sample(
-        self,
-        x: Tensor,
-        length: int,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Iterator[Tensor]:
-        """The same for B prompts x (B, T) of numbers: `length` tensors (B,) int64, each drawn when it is asked for."""
-        if length < 0 or not 0 <= temperature < math.inf or not (top_k is None or top_k >= 1):
-            rule = "length must be >= 0, temperature a finite number >= 0, top_k >= 1 or None"
-            raise ValueError(f"{rule}, got length={length}, temperature={temperature}, top_k={top_k}")
-        x = x.to(self.output.weight.device)
-
-        def draw() -> Iterator[Tensor]:
-            latest, state = x, None
-            for _ in range(length):
-                with torch.no_grad():
-                    logits, state = self.unroll(latest, state)
-                logits = logits[:, -1].float().cpu()  # (B, V), after the last character; drawn alike on any device
-                if top_k is not None and top_k < logits.shape[1]:
-                    logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
-                if temperature == 0:
-                    drawn = logits.argmax(1, keepdim=True)
-                else:
-                    drawn = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)
-                yield drawn[:, 0]
-                latest = drawn.to(x.device)  # (B, 1)
-
-        return draw()
 
     def trace(self, text: str) -> list[dict[str, Tensor]]:
         """What each layer held at each character of `text`: `h`, for the LSTM `c`, and the gates, (T, H) each."""

@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from zoo.models.recurrent import recurrent_layers, unroll
+from zoo.models.sequences import SequenceModel
 from zoo.registry import register
-
-POOLINGS = ("last", "mean", "max")
 
 
 @register("sequence_rnn")
-class SequenceRNN(nn.Module):
+class SequenceRNN(SequenceModel):
     """Recurrent layers, the outputs at all steps drawn together into one vector, and a linear layer.
 
     num_classes: K >= 2; 0: a number is to be told, with squared error.
@@ -54,39 +53,24 @@ class SequenceRNN(nn.Module):
         forget_bias: float = 1.0,
         implementation: str = "fused",
     ):
-        super().__init__()
-        if num_classes < 0 or num_classes == 1:
-            raise ValueError(f"num_classes must be >= 2, or 0 for a number, got {num_classes}")
-        if (vocab_size > 0) == (in_features > 0) or min(vocab_size, in_features) < 0:
-            given = f"vocab_size={vocab_size}, in_features={in_features}"
-            raise ValueError(f"either vocab_size or in_features must be > 0 and the other 0, got {given}")
+        super().__init__(num_classes, vocab_size, in_features, pooling)
         if embedding_dim < 0 or (embedding_dim and not vocab_size):
             raise ValueError(f"embedding_dim must be >= 0, and 0 where there are no tokens, got {embedding_dim}")
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
-        self.num_classes, self.vocab_size, self.in_features = num_classes, vocab_size, in_features
-        self.pooling, self.dropout, self.directions = pooling, dropout, 2 if bidirectional else 1
+        self.dropout, self.directions = dropout, 2 if bidirectional else 1
         self.embedding = nn.Embedding(vocab_size, embedding_dim) if embedding_dim else None
         input_size = in_features or embedding_dim or vocab_size
         self.layers = recurrent_layers(
             cell, input_size, hidden_size, num_layers, dropout, bidirectional,
             implementation=implementation, forget_bias=forget_bias,
         )  # fmt: skip
-        self.output = nn.Linear(hidden_size * self.directions, num_classes if num_classes > 2 else 1)
-
-    @property
-    def example_input(self) -> Tensor:
-        """Two sequences of three steps."""
-        return torch.zeros(2, 3, dtype=torch.int64) if self.vocab_size else torch.zeros(2, 3, self.in_features)
+        self.output = nn.Linear(hidden_size * self.directions, self.num_answers)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, K), or (B, 1); what stands behind a sequence's length changes nothing (S31).
 
         Raises ValueError if x has another shape than (B, T) or (B, T, in_features).
         """
-        if x.dim() != (2 if self.vocab_size else 3) or (self.in_features and x.shape[2] != self.in_features):
-            wanted = "(B, T) tokens" if self.vocab_size else f"(B, T, {self.in_features}) numbers"
-            raise ValueError(f"the network takes {wanted}, got {tuple(x.shape)}")
+        self.check_input(x)
         vectors = self.embed(x)  # (B, T, D)
         if self.dropout:
             vectors = F.dropout(vectors, self.dropout, self.training)
@@ -109,26 +93,6 @@ class SequenceRNN(nn.Module):
             outputs, _ = pad_packed_sequence(outputs, batch_first=True)  # (B, T, 2H)
         else:  # what is read after the end changes nothing before it
             outputs, state = unroll(self.layers, x)  # (B, T, H or 2H)
-        if self.pooling == "last":
-            if lengths is not None and self.directions == 1:
-                return outputs[torch.arange(len(x), device=x.device), lengths - 1]  # (B, H)
-            return torch.cat(state[0][-self.directions :].unbind(0), 1)  # after the last step of each direction
-        if lengths is None:
-            return outputs.mean(1) if self.pooling == "mean" else outputs.max(1).values
-        behind = (torch.arange(outputs.shape[1], device=x.device) >= lengths[:, None])[:, :, None]  # (B, T, 1)
-        if self.pooling == "mean":
-            return outputs.masked_fill(behind, 0.0).sum(1) / lengths[:, None]
-        return outputs.masked_fill(behind, -torch.inf).max(1).values
-
-    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Cross-entropy in nats and accuracy; for a number squared error. The batch is (x, [lengths,] targets)."""
-        *inputs, targets = batch
-        answer = self(*inputs)
-        if self.num_classes == 0:
-            return {"loss": F.mse_loss(answer[:, 0], targets)}
-        if self.num_classes == 2:
-            logit = answer[:, 0]
-            loss, right = F.binary_cross_entropy_with_logits(logit, targets.to(logit.dtype)), (logit > 0) == targets
-        else:
-            loss, right = F.cross_entropy(answer, targets), answer.argmax(1) == targets
-        return {"loss": loss, "acc": right.float().mean()}
+        if self.pooling == "last" and self.directions == 2:
+            return torch.cat(state[0][-2:].unbind(0), 1)  # after the last step of each direction
+        return self.pool(outputs, lengths)

@@ -1,0 +1,133 @@
+"""Figures of attention: which position looks at which, per layer and head; how positions are told apart."""
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from zoo.curves import SIZE
+from zoo.models.decoding import BEGIN, END, PADDING
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import DataSet
+
+CHARACTERS, WORDS = 32, 20  # that fit beside a map and can still be read
+
+
+def attention_figures(network: nn.Module, data: "DataSet", title: str) -> dict[str, Figure]:
+    """The figures that fit this network and data."""
+    figures = {}
+    table = getattr(getattr(network, "positions", None), "table", None)
+    if table is not None:
+        figures["positions"] = position_heat_map(table.detach().float(), title)
+    if hasattr(network, "translate"):
+        figures |= translation_maps(network, data, title)
+    elif data.consecutive:
+        x = data.test[0][None, : min(CHARACTERS, network.context_length)]
+        labels = [character.replace("\n", "\u21b5") for character in network.decode(x[0])]
+        figures["attention_maps"] = grid(network.attention_maps(x), labels, labels, title)
+    elif hasattr(data, "gaps"):
+        figures["attention_to_the_past"] = recall_map(network, data, title)
+    elif "vocabulary" in data.transform and len(data.test) == 3:
+        x, lengths, _ = (part[data.test[1].argmin()][None] for part in data.test)  # the shortest text
+        first = max(0, int(lengths) - WORDS)
+        labels = [data.transform["vocabulary"][i] for i in x[0, first : int(lengths)].tolist()]
+        maps = [
+            weights[:, :, first : int(lengths), first : int(lengths)] for weights in network.attention_maps(x, lengths)
+        ]
+        figures["attention_maps"] = grid(maps, labels, labels, title)
+    return figures
+
+
+def position_heat_map(table: Tensor, title: str) -> Figure:
+    """What is added at each place (T, D), and how alike the places are: the cosine of each pair (T, T)."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    figure.suptitle(f"{title}: the position encoding")
+    left, right = figure.subplots(1, 2)
+    bound = float(table.abs().max())
+    shades = left.imshow(table, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
+    left.set_xlabel("coordinate")
+    left.set_ylabel("place")
+    figure.colorbar(shades, ax=left)
+    unit = F.normalize(table, dim=1)
+    shades = right.imshow(unit @ unit.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    right.set_xlabel("place")
+    right.set_title("cosine between places", fontsize=10)
+    figure.colorbar(shades, ax=right)
+    return figure
+
+
+def grid(maps: list[Tensor], asking: list[str], asked: list[str], title: str) -> Figure:
+    """One panel per layer (row) and head (column) of L maps (1, A, T, S)."""
+    rows, columns = len(maps), maps[0].shape[1]
+    figure = Figure(figsize=(2.6 * columns + 0.8, 2.5 * rows + 0.6), layout="constrained")
+    figure.suptitle(f"{title}: each row shows where that position looks")
+    for i, line in enumerate(figure.subplots(rows, columns, squeeze=False)):
+        for j, axes in enumerate(line):
+            panel(axes, maps[i][0, j], asking if j == 0 else [], asked if i == rows - 1 else [])
+            axes.set_title(f"layer {i + 1}, head {j + 1}", fontsize=9)
+    return figure
+
+
+def panel(axes: Axes, weights: Tensor, asking: list[str], asked: list[str], fontsize: float = 5.5) -> None:
+    """One map (T, S), white 0, dark the largest; labels where given."""
+    axes.imshow(weights.float(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+    straight = max(map(len, asked), default=0) <= 1
+    axes.set_xticks(
+        range(len(asked)), [plain(text) for text in asked], fontsize=fontsize, rotation=0 if straight else 90
+    )
+    axes.set_yticks(range(len(asking)), [plain(text) for text in asking], fontsize=fontsize)
+    axes.tick_params(length=0)
+
+
+def plain(text: str) -> str:
+    """Text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
+
+
+def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
+    """Where the question looks: one sequence of each gap, per layer and head; a ring round the symbol asked for."""
+    x, _ = data.test
+    x = x[:: len(x) // len(data.gaps)]  # (gaps, T), the first of each
+    maps = [weights[:, :, -1] for weights in network.attention_maps(x)]  # (gaps, A, T) of each layer
+    figure = Figure(figsize=(12.0, 0.6 + 2.1 * len(maps) * ((maps[0].shape[1] + 1) // 2)), layout="constrained")
+    figure.suptitle(f"{title}: where the question mark looks; ringed: the symbol to remember")
+    panels = [(f"layer {i + 1}, head {j + 1}", m[:, j]) for i, m in enumerate(maps) for j in range(m.shape[1])]
+    columns = min(2, len(panels))
+    for axes, (label, weights) in zip(
+        figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat, panels, strict=False
+    ):
+        axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        places = [x.shape[1] - gap - 2 for gap in data.gaps]
+        axes.scatter(places, range(len(places)), s=60, facecolors="none", edgecolors="#c0392b")
+        axes.set_yticks(range(len(data.gaps)), map(str, data.gaps), fontsize=7)
+        axes.set_ylabel("gap")
+        axes.set_xlabel("step")
+        axes.set_title(label, fontsize=9)
+    return figure
+
+
+def translation_maps(network: nn.Module, data: "DataSet", title: str, sentences: int = 4) -> dict[str, Figure]:
+    """Where each word of a translation looks in the source: means over the last layer's heads, and all of one."""
+    from zoo.data.subwords import pieces
+
+    lengths = (data.test[0] != PADDING).sum(1)
+    chosen = (lengths <= lengths.median()).nonzero()[:sentences, 0]  # short enough to be read on a slide
+    figure = Figure(figsize=(12.0, 9.0), layout="constrained")
+    figure.suptitle(f"{title}: where each word of the translation looks")
+    for axes, i in zip(figure.subplots(2, 2).flat, chosen.tolist(), strict=True):
+        source = data.test[0][None, i, : int(lengths[i])]
+        written = network.translate(source)[0]
+        target = torch.cat([torch.tensor([BEGIN]), written])[None]
+        asked, asking = (
+            pieces(numbers, data.transform) for numbers in (source[0], torch.cat([written, torch.tensor([END])]))
+        )
+        maps = network.attention_maps(source, target)
+        panel(axes, maps[-1][0].mean(0), asking, asked, fontsize=8)
+    figures = {"translations": figure}
+    if maps[0].shape[1] > 1:
+        figures["attention_maps"] = grid(maps, asking, asked, title)
+    return figures

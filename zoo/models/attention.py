@@ -1,0 +1,212 @@
+"""Attention and the blocks that a Transformer is made of, to be read (`attention`) and to be fast (PyTorch's kernels).
+
+A query asks, a key answers how well it fits, and what is handed over is the mean of the values, weighted by the fit
+(Shanghai S42-S45; Vaswani et al., Attention is all you need, 2017, section 3.2):
+
+attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V
+
+The scaling is a root of the length of a head's vectors; the dot product is a cosine only between unit vectors (S43).
+Nothing in it knows an order: permute the input and the output is permuted alike, so positions are added (S42).
+
+Shapes: B batch, T positions that ask, S positions that are asked, D hidden size, A heads, d = D / A.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.models.dropout import Dropout
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+Pair = tuple[Tensor, Tensor]  # keys and values, each (B, A, S, d)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Answers (B, A, T, d) and weights (B, A, T, S), whose rows add up to 1, of q (B, A, T, d), k and v (B, A, S, d).
+
+    mask: bool, of a shape that broadcasts to (B, A, T, S); True where a query may look.
+    """
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (B, A, T, S)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = scores.softmax(-1)
+    return weights @ v, weights  # (B, A, T, d)
+
+
+def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
+    """(T, S) bool: the last query sees all keys, the one before all but the last, and so on."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+class MultiHeadAttention(nn.Module):
+    """A attentions side by side, each on its own d = D / A coordinates of Q, K and V (S45).
+
+    4 D^2 weights and, with bias, 4 D more, whatever the number of heads.
+
+    hidden_size: D. num_heads: A, which must divide it.
+    dropout: probability that a weight is set to zero while training.
+    implementation: fused (F.scaled_dot_product_attention) | reference (`attention`).
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, dropout: float = 0.0, bias: bool = True, implementation: str = "fused"
+    ):
+        super().__init__()
+        self.num_heads, self.dropout, self.implementation = num_heads, Dropout(dropout), implementation
+        self.query = nn.Linear(hidden_size, hidden_size, bias)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size, bias)
+        self.output = nn.Linear(hidden_size, hidden_size, bias)
+
+    def heads(self, x: Tensor) -> Tensor:
+        """(B, T, D) cut into (B, A, T, d)."""
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+
+    def keys_values(self, x: Tensor) -> Pair:
+        """Keys and values (B, A, S, d) of what is asked, x (B, S, D)."""
+        k, v = self.key_value(x).chunk(2, 2)
+        return self.heads(k), self.heads(v)
+
+    def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+        """How much each head looks where: (B, A, T, S)."""
+        return attention(self.heads(self.query(x)), keys, keys, mask)[1]
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Answers (B, T, D) for those that ask, x (B, T, D); `mask` as in `attention`, or None."""
+        q = self.heads(self.query(x))
+        if self.implementation == "reference":
+            weights = attention(q, keys, values, mask)[1]
+            answers = self.dropout(weights) @ values
+        else:
+            dropout = self.dropout.p if self.training else 0.0
+            answers = F.scaled_dot_product_attention(q, keys, values, mask, dropout)
+        return self.output(answers.transpose(1, 2).flatten(2))  # (B, T, D)
+
+
+class Block(nn.Module):
+    """Attention to oneself, where wanted attention to a memory, and two linear layers at each position.
+
+    Each of these is added to what came in, so that there is a straight way from the first layer to the last. `pre`
+    normalises what goes into each (GPT-2; Xiong et al., On layer normalization in the transformer architecture, 2020),
+    `post` the sum, as in 2017.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, feedforward_size: int, dropout: float, attention_dropout: float,
+        norm: str, activation: str, bias: bool, implementation: str, with_memory: bool = False,
+    ):  # fmt: skip
+        super().__init__()
+        self.pre, self.activation = norm == "pre", ACTIVATIONS[activation]
+        self.drop = Dropout(dropout)
+        options = (hidden_size, num_heads, attention_dropout, bias, implementation)
+        self.attention, self.norm1 = MultiHeadAttention(*options), nn.LayerNorm(hidden_size, bias=bias)
+        if with_memory:
+            self.memory_attention, self.norm2 = MultiHeadAttention(*options), nn.LayerNorm(hidden_size, bias=bias)
+        self.norm3 = nn.LayerNorm(hidden_size, bias=bias)
+        self.expand = nn.Linear(hidden_size, feedforward_size, bias)
+        self.contract = nn.Linear(feedforward_size, hidden_size, bias)
+
+    def before(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """What goes into a sublayer."""
+        return norm(x) if self.pre else x
+
+    def after(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """What becomes of the sum."""
+        return x if self.pre else norm(x)
+
+    def attend(self, x: Tensor, mask: Tensor | None, past: Pair | None = None) -> tuple[Tensor, Pair]:
+        """x (B, T, D) after it has looked at itself and its past; and keys and values of both, for the next step."""
+        y = self.before(self.norm1, x)
+        k, v = self.attention.keys_values(y)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        return self.after(self.norm1, x + self.drop(self.attention(y, k, v, mask))), (k, v)
+
+    def attend_memory(self, x: Tensor, memory: Pair, mask: Tensor | None) -> Tensor:
+        """x (B, T, D) after it has looked at the keys and values of a memory."""
+        y = self.before(self.norm2, x)
+        return self.after(self.norm2, x + self.drop(self.memory_attention(y, *memory, mask)))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """x (B, T, D) after the two linear layers."""
+        y = self.contract(self.activation(self.expand(self.before(self.norm3, x))))
+        return self.after(self.norm3, x + self.drop(y))
+
+    def weights(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """How much each head of the attention to itself looks where: (B, A, T, T)."""
+        y = self.before(self.norm1, x)
+        return self.attention.weights(y, self.attention.keys_values(y)[0], mask)
+
+    def memory_weights(self, x: Tensor, memory: Pair, mask: Tensor | None) -> Tensor:
+        """How much each head looks where in the memory: (B, A, T, S), for x from `attend`."""
+        return self.memory_attention.weights(self.before(self.norm2, x), memory[0], mask)
+
+
+def blocks(num_layers: int, *options: Any, with_memory: bool = False) -> nn.ModuleList:
+    """L blocks with weights drawn from N(0, 0.02^2), as in GPT-2.
+
+    What is added up along the way starts smaller by the root of the number of terms (GPT-2, section 2.3).
+    """
+    stack = nn.ModuleList(Block(*options, with_memory=with_memory) for _ in range(num_layers))
+    for name, weight in stack.named_parameters():
+        if weight.dim() == 2:
+            ends_in_sum = name.endswith(("output.weight", "contract.weight"))
+            nn.init.normal_(
+                weight, std=0.02 / math.sqrt((3 if with_memory else 2) * num_layers) if ends_in_sum else 0.02
+            )
+        elif name.endswith("bias"):
+            nn.init.zeros_(weight)
+    return stack
+
+
+class Positions(nn.Module):
+    """What is added to the vector at each place so that the order can be seen (S42).
+
+    kind: learned (one vector per place, as in GPT-2 and BERT) | sinusoidal (2017, section 3.5) | none.
+    context_length: places.
+    """
+
+    def __init__(self, kind: str, context_length: int, hidden_size: int):
+        super().__init__()
+        if kind == "learned":
+            self.table = nn.Parameter(0.02 * torch.randn(context_length, hidden_size))
+        else:
+            table = sinusoids(context_length, hidden_size) if kind == "sinusoidal" else None
+            self.register_buffer("table", table, persistent=False)  # it follows from the sizes
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """x (B, T, D), whose first vector stands at place `first`, with the positions added."""
+        return x if self.table is None else x + self.table[first : first + x.shape[1]]
+
+
+def sinusoids(context_length: int, hidden_size: int) -> Tensor:
+    """PE(place, 2i) = sin(place / 10000^(2i/D)), PE(place, 2i+1) = cos of the same: (context_length, D)."""
+    places = torch.arange(context_length)[:, None]  # (T, 1)
+    rates = 10_000.0 ** (-torch.arange(0, hidden_size, 2) / hidden_size)  # (D/2,)
+    return torch.stack([torch.sin(places * rates), torch.cos(places * rates)], 2).flatten(1)[:, :hidden_size]
+
+
+def check(
+    hidden_size: int, num_heads: int, num_layers: int, feedforward_size: int, context_length: int, dropout: float,
+    attention_dropout: float, position: str, norm: str, activation: str, implementation: str,
+) -> None:  # fmt: skip
+    """What every Transformer asks of its arguments. Raises ValueError that names the value and the rule."""
+    sizes = {"hidden_size": hidden_size, "num_heads": num_heads, "num_layers": num_layers}
+    for name, size in {**sizes, "feedforward_size": feedforward_size, "context_length": context_length}.items():
+        if size < 1:
+            raise ValueError(f"{name} must be >= 1, got {size}")
+    if hidden_size % num_heads:
+        raise ValueError(f"hidden_size must be a multiple of num_heads, got {hidden_size} and {num_heads}")
+    for name, share in (("dropout", dropout), ("attention_dropout", attention_dropout)):
+        if not 0 <= share < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {share}")
+    for name, value, valid in (
+        ("position", position, ("learned", "sinusoidal", "none")),
+        ("norm", norm, ("pre", "post")),
+        ("activation", activation, tuple(ACTIVATIONS)),
+        ("implementation", implementation, ("fused", "reference")),
+    ):
+        if value not in valid:
+            raise ValueError(f"{name} must be one of {', '.join(valid)}, got {value!r}")
