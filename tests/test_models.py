@@ -11,9 +11,16 @@ import torch
 
 import zoo
 from zoo.checkpoint import write_checkpoint
+from zoo.models.decoding import BEGIN, END
 from zoo.registry import MISSING, build, load_all
 
-PROVIDED = {"num_classes": 10, "in_features": 12, "vocabulary": "abcdefghij", "vocab_size": 10}  # as a data set would
+PROVIDED = {  # as a data set would
+    "num_classes": 10,
+    "in_features": 12,
+    "vocabulary": "abcdefghij",
+    "vocab_size": 10,
+    "context_length": 6,
+}
 
 ABC = {"vocabulary": "abc", "cell": "rnn", "hidden_size": 3, "implementation": "reference"}
 
@@ -50,6 +57,29 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
         None,
     ),
     ("sequence_rnn", {"vocab_size": 0, "in_features": 2, "pooling": "mean"}, 4 * 64 * (2 + 64 + 2) + 650, None),
+    # A layer of D = 128 without biases: 12 D^2 and two norms; nanoGPT counts 0.80 M with 65 characters.
+    ("char_transformer", {"bias": False}, 4 * (12 * 128**2 + 256) + 128 + 10 * 128 + 6 * 128, None),
+    ("char_transformer", {"norm": "post", "position": "sinusoidal"}, 4 * (12 * 128**2 + 13 * 128) + 1280, None),
+    ("sequence_transformer", {"in_features": 0}, 12 * 64**2 + 13 * 64 + 128 + 10 * 64 + 6 * 64 + 650, None),
+    (
+        "sequence_transformer",
+        {"vocab_size": 0, "in_features": 2, "pooling": "max", "position": "none", "num_classes": 2, "norm": "post"},
+        12 * 64**2 + 13 * 64 + 3 * 64 + 65,
+        None,
+    ),
+    ("transformer", {"norm": "pre", "hidden_size": 16}, 160 + 3 * (12 * 256 + 13 * 16 + 16 * 256 + 19 * 16) + 64, 3.0),
+    (
+        "seq2seq",
+        {"hidden_size": 5, "embedding_dim": 4, "attention": "none"},
+        10 * 4 + 15 * (4 + 5 + 2) + 2 * 30 + (15 * 5 + 15 * 5 + 15 * 6) + 4 * (5 + 5 + 4 + 1) + 10,
+        None,
+    ),
+    (
+        "seq2seq",
+        {"hidden_size": 5, "embedding_dim": 4},  # annotations of 10; W, U and v
+        10 * 4 + 2 * 15 * (4 + 5 + 2) + 30 + (25 + 50 + 5) + (15 * 5 + 15 * 10 + 15 * 6) + 4 * (5 + 10 + 4 + 1) + 10,
+        None,
+    ),
 ]
 CASES = [(name, given) for name, given, _, _ in MORE]
 CASES += [(name, {}) for name in zoo.list_models() if name not in {case[0] for case in CASES}]
@@ -66,13 +96,20 @@ def batch(net: torch.nn.Module, arguments: dict[str, Any], size: int = 20) -> tu
     shape = (size, *net.example_input.shape[1:])
     if "vocabulary" in arguments:  # a text: a target for each character
         return tuple(torch.randint(classes(arguments), shape) for _ in range(2))
+    if hasattr(net, "translate"):  # sentences without special tokens but the first and the last
+        source, target = (torch.randint(4, arguments["vocab_size"], (size, length)) for length in (6, 7))
+        source[:, -1] = target[:, -1] = END
+        target[:, 0] = BEGIN
+        return source, target
     is_number = net.example_input.is_floating_point()
     x = torch.randn(shape) if is_number else torch.randint(arguments["vocab_size"], shape)
     return x, torch.arange(size) % classes(arguments)
 
 
 def classes(arguments: dict[str, Any]) -> int:
-    return len(arguments["vocabulary"]) if "vocabulary" in arguments else arguments["num_classes"]
+    if "vocabulary" in arguments:
+        return len(arguments["vocabulary"])
+    return arguments["num_classes"] if "num_classes" in arguments else arguments["vocab_size"]
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
@@ -143,7 +180,8 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     path = Path(inspect.getfile(load_all()["model"][name]))
     text = path.read_text()
     allowed = {"torch", "math", "collections", "typing"}
-    shared = ("zoo.registry", "zoo.models.activations", "zoo.models.recurrent")  # what several models are made of
+    parts = ("activations", "attention", "characters", "decoding", "dropout", "recurrent", "sequences")
+    shared = ("zoo.registry", *(f"zoo.models.{part}" for part in parts))  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -199,6 +237,23 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("sequence_rnn", {"num_classes": 1}, "num_classes must be >= 2, or 0 for a number"),
         ("sequence_rnn", {"pooling": "sum"}, "pooling must be one of last, mean, max"),
         ("sequence_rnn", {"vocab_size": 0, "in_features": 2, "embedding_dim": 3}, "embedding_dim must be >= 0, and 0"),
+        ("char_transformer", {"num_heads": 3}, "hidden_size must be a multiple of num_heads, got 128 and 3"),
+        ("char_transformer", {"num_layers": 0}, "num_layers must be >= 1, got 0"),
+        ("char_transformer", {"feedforward_size": -4}, "feedforward_size must be >= 1, got -4"),
+        ("char_transformer", {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ("char_transformer", {"attention_dropout": -0.1}, "attention_dropout must lie in"),
+        ("char_transformer", {"position": "rotary"}, "position must be one of learned, sinusoidal, none, got 'rotary'"),
+        ("char_transformer", {"norm": "batch"}, "norm must be one of pre, post, got 'batch'"),
+        ("char_transformer", {"activation": "tanh"}, "activation must be one of relu, gelu, got 'tanh'"),
+        ("char_transformer", {"implementation": "flash"}, "implementation must be one of fused, reference"),
+        ("char_transformer", {"vocabulary": "aba"}, "vocabulary must hold two or more characters, each once"),
+        ("sequence_transformer", {"context_length": 0}, "context_length must be >= 1, got 0"),
+        ("sequence_transformer", {"pooling": "first"}, "pooling must be one of last, mean, max, got 'first'"),
+        ("transformer", {"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\), got 1.0"),
+        ("transformer", {"vocab_size": 4}, "vocab_size must be >= 5"),
+        ("seq2seq", {"vocab_size": 4}, "vocab_size must be >= 5"),
+        ("seq2seq", {"attention": "luong"}, "attention must be one of bahdanau, none, got 'luong'"),
+        ("seq2seq", {"embedding_dim": 0}, "embedding_dim must be >= 1, got 0"),
         ("lennet", {}, r"unknown model 'lennet' \(did you mean 'lenet'\?\); valid: "),
     ],
 )
@@ -206,6 +261,10 @@ def test_bad_values_are_named_with_their_rule(name: str, wrong: dict[str, Any], 
     given = {
         "char_rnn": {"vocabulary": "abc"},
         "sequence_rnn": {"num_classes": 10, "vocab_size": 5, "in_features": 0},
+        "char_transformer": {"vocabulary": "abc", "context_length": 6},
+        "sequence_transformer": {"num_classes": 10, "vocab_size": 5, "in_features": 0, "context_length": 6},
+        "transformer": {"vocab_size": 10},
+        "seq2seq": {"vocab_size": 10},
         "mlp": {"num_classes": 10, "in_features": 2},
         "many_mlps": {"num_classes": 10, "in_features": 2},
     }.get(name, {"num_classes": 10})

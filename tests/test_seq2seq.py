@@ -388,10 +388,10 @@ def test_inputs_of_another_shape_are_refused() -> None:
 
 
 def reversals(count: int) -> tuple[Tensor, Tensor]:
-    """Sentences of four to eight of ten words, and the same words from back to front."""
+    """Sentences of four to eight of fifty words, and the same words from back to front."""
     lengths = torch.randint(4, 9, (count, 1))
     place = torch.arange(8)
-    source = torch.randint(WORD, 14, (count, 8)).masked_fill(place >= lengths, PADDING)
+    source = torch.randint(WORD, WORD + 50, (count, 8)).masked_fill(place >= lengths, PADDING)
     backward = source.gather(1, (lengths - 1 - place).clamp(min=0)).masked_fill(place >= lengths, PADDING)
     target = F.pad(F.pad(backward, (1, 0), value=BEGIN), (0, 1)).scatter(1, lengths + 1, END)
     return source, target
@@ -400,22 +400,23 @@ def reversals(count: int) -> tuple[Tensor, Tensor]:
 def test_attention_learns_to_reverse_and_looks_where_the_word_stands() -> None:
     accuracies = {}
     for attention in ("none", "bahdanau"):
-        net = seq2seq(attention, vocab_size=14, hidden_size=48, embedding_dim=32).train()
+        net = seq2seq(attention, vocab_size=WORD + 50, hidden_size=48, embedding_dim=32).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=0.005)
-        for _ in range(200):
+        for _ in range(300):
             net.loss(reversals(48))["loss"].backward()
             optimizer.step()
             optimizer.zero_grad()
         source, target = reversals(300)
         accuracies[attention] = float(net.eval().loss((source, target))["acc"])
-    assert accuracies["bahdanau"] > 0.98
-    assert accuracies["none"] < accuracies["bahdanau"] - 0.1  # one vector is a bottleneck
+    assert accuracies["bahdanau"] > 0.97
+    assert accuracies["none"] < 0.7  # one vector is a bottleneck
 
     looked_at = net.attention_map(source, target[:, :-1])[:, :-1].argmax(2)  # (B, 8)
     lengths = (source != PADDING).sum(1, keepdim=True)
-    words = torch.arange(8) < lengths
-    assert (looked_at == lengths - 1 - torch.arange(8))[words].float().mean() > 0.95
+    apart = (looked_at - (lengths - 1 - torch.arange(8))).abs()[torch.arange(8) < lengths]
+    assert (apart == 0).float().mean() > 0.75
+    assert (apart <= 1).float().mean() > 0.98  # an annotation knows of the words beside its own
     for beam_size in (1, 3):
         found = net.translate(source, beam_size)
         right = [torch.equal(row, words[words > END]) for row, words in zip(found, target, strict=True)]
-        assert sum(right) > 0.9 * len(right)
+        assert sum(right) > 0.85 * len(right)

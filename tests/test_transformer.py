@@ -93,6 +93,13 @@ def test_parameters_do_not_depend_on_the_number_of_heads(bias: bool) -> None:
     assert counts == {4 * 24**2 + 4 * 24 * bias}
 
 
+def test_the_base_model_of_2017_has_65_million_parameters() -> None:
+    """Table 3: 6 + 6 layers, D = 512, 2048 between, one vocabulary of about 37,000 tokens."""
+    with torch.device("meta"):
+        net = zoo.create("transformer", vocab_size=37_000, hidden_size=512, num_heads=8, num_layers=6)
+    assert sum(p.numel() for p in net.parameters()) == pytest.approx(65e6, rel=0.03)
+
+
 @NORMS
 @BOTH
 def test_an_encoder_is_what_pytorch_computes(norm: str, implementation: str) -> None:

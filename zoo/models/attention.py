@@ -145,19 +145,13 @@ class Block(nn.Module):
 
 
 def blocks(num_layers: int, *options: Any, with_memory: bool = False) -> nn.ModuleList:
-    """L blocks with weights drawn from N(0, 0.02^2), as in GPT-2.
-
-    What is added up along the way starts smaller by the root of the number of terms (GPT-2, section 2.3).
-    """
+    """L blocks; weights start as in Glorot & Bengio 2010, which suits embeddings of variance 1; biases at zero."""
     stack = nn.ModuleList(Block(*options, with_memory=with_memory) for _ in range(num_layers))
-    for name, weight in stack.named_parameters():
-        if weight.dim() == 2:
-            ends_in_sum = name.endswith(("output.weight", "contract.weight"))
-            nn.init.normal_(
-                weight, std=0.02 / math.sqrt((3 if with_memory else 2) * num_layers) if ends_in_sum else 0.02
-            )
+    for name, parameter in stack.named_parameters():
+        if parameter.dim() == 2:
+            nn.init.xavier_uniform_(parameter)
         elif name.endswith("bias"):
-            nn.init.zeros_(weight)
+            nn.init.zeros_(parameter)
     return stack
 
 

@@ -75,7 +75,14 @@ class CharTransformer(CharacterModel):
         self.norm = nn.LayerNorm(hidden_size, bias=bias) if norm == "pre" else nn.Identity()
         self.output = nn.Linear(hidden_size, len(vocabulary), bias=False)
         self.output.weight = self.embedding.weight  # one matrix for reading and writing (Press & Wolf, 2017)
-        nn.init.normal_(self.embedding.weight, std=0.02)  # GPT-2; larger, and the first guesses would be bold
+        self.start_small()
+
+    def start_small(self) -> None:
+        """All weights from N(0, 0.02^2), and what is added up along the way smaller by the root of how many (GPT-2)."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                ends_in_sum = name.endswith(("attention.output.weight", "contract.weight"))
+                nn.init.normal_(parameter, std=0.02 / (2 * len(self.blocks)) ** 0.5 if ends_in_sum else 0.02)
 
     @property
     def example_input(self) -> Tensor:

@@ -147,7 +147,7 @@ class Seq2Seq(nn.Module):
         return torch.tanh(self.first_state(ends[1])), keys, memory, padding
 
     def embed(self, tokens: Tensor, embedding: nn.Embedding) -> Tensor:
-        """Vectors (B, T, E) of tokens (B, T), of variance 1 at the start: unscaled, learning is several times slower."""
+        """Vectors (B, T, E) of tokens (B, T), of variance 1 at the start; smaller ones learn several times slower."""
         return self.drop(embedding(tokens) * math.sqrt(embedding.embedding_dim))
 
     def step(self, latest: Tensor, state: State) -> tuple[Tensor, State]:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.attention import Positions, blocks, causal_mask, check
-from zoo.models.decoding import BEGIN, PADDING, beam_search, translation_loss
+from zoo.models.decoding import BEGIN, END, PADDING, beam_search, translation_loss
 from zoo.models.dropout import Dropout
 from zoo.registry import register
 
@@ -62,8 +62,8 @@ class Transformer(nn.Module):
             hidden_size, num_heads, num_layers, feedforward_size, context_length, dropout, attention_dropout,
             position, norm, activation, implementation,
         )  # fmt: skip
-        if vocab_size <= BEGIN + 2:
-            raise ValueError(f"vocab_size must leave room beside the special tokens, got {vocab_size}")
+        if vocab_size <= END + 1:
+            raise ValueError(f"vocab_size must be >= {END + 2} (four special tokens and a word), got {vocab_size}")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.hidden_size, self.context_length, self.label_smoothing = hidden_size, context_length, label_smoothing
@@ -82,7 +82,7 @@ class Transformer(nn.Module):
     @property
     def example_input(self) -> Tensor:
         """Two source sentences of three tokens."""
-        return torch.full((2, 3), BEGIN + 1)
+        return torch.full((2, 3), END + 1)
 
     def forward(self, source: Tensor, target: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) of the token after each of target (B, T), for source (B, S), filled up with PADDING.
