@@ -23,6 +23,9 @@ SEEDS = {  # else 3
     "shakespeare_lstm": 1,  # more than ten minutes
     "shakespeare_gru": 1,
     "shakespeare_rnn": 1,
+    "shakespeare_transformer": 1,
+    "multi30k_transformer": 1,
+    "multi30k_gru_attention": 1,
 }
 
 
