@@ -88,7 +88,7 @@ def test_the_formulas_of_the_papers_in_loops(attention: str, tie_embeddings: boo
             expected, weights = by_hand(net, source[:length].tolist(), target.tolist())
             torch.testing.assert_close(logits[i], expected)
             if weights is not None:
-                found = net.attention_map(SOURCE, TARGET)[i]  # (T, S)
+                found = net.attention_maps(SOURCE, TARGET)[0][i, 0]  # (T, S)
                 torch.testing.assert_close(found[:, :length].float(), weights.float())
                 assert torch.equal(found[:, length:], torch.zeros(4, 5 - length).double())
                 torch.testing.assert_close(found.sum(1), torch.ones(4).double())
@@ -380,8 +380,10 @@ def test_inputs_of_another_shape_are_refused() -> None:
         net(SOURCE[0, :3])
     with pytest.raises(ValueError, match=r"target must be \(4, T\) tokens, got \(2, 4\)"):
         net(SOURCE, TARGET[:2])
-    with pytest.raises(ValueError, match="attention=none has no attention map"):
-        seq2seq("none").attention_map(SOURCE, TARGET)
+
+
+def test_without_attention_there_are_no_maps() -> None:
+    assert seq2seq("none").attention_maps(SOURCE, TARGET) == []
 
 
 # --- learning --------------------------------------------------------------------------------------------
@@ -411,7 +413,7 @@ def test_attention_learns_to_reverse_and_looks_where_the_word_stands() -> None:
     assert accuracies["bahdanau"] > 0.97
     assert accuracies["none"] < 0.7  # one vector is a bottleneck
 
-    looked_at = net.attention_map(source, target[:, :-1])[:, :-1].argmax(2)  # (B, 8)
+    looked_at = net.attention_maps(source, target[:, :-1])[0][:, 0, :-1].argmax(2)  # (B, 8)
     lengths = (source != PADDING).sum(1, keepdim=True)
     apart = (looked_at - (lengths - 1 - torch.arange(8))).abs()[torch.arange(8) < lengths]
     assert (apart == 0).float().mean() > 0.75

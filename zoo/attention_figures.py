@@ -24,7 +24,8 @@ def attention_figures(network: nn.Module, data: "DataSet", title: str) -> dict[s
     if table is not None:
         figures["positions"] = position_heat_map(table.detach().float(), title)
     if hasattr(network, "translate"):
-        figures |= translation_maps(network, data, title)
+        if network.attention_maps(*(part[:1] for part in data.test)):
+            figures |= translation_maps(network, data, title)
     elif data.consecutive:
         x = data.test[0][None, : min(CHARACTERS, network.context_length)]
         labels = [character.replace("\n", "\u21b5") for character in network.decode(x[0])]
@@ -48,12 +49,12 @@ def position_heat_map(table: Tensor, title: str) -> Figure:
     figure.suptitle(f"{title}: the position encoding")
     left, right = figure.subplots(1, 2)
     bound = float(table.abs().max())
-    shades = left.imshow(table, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
+    shades = left.imshow(table.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
     left.set_xlabel("coordinate")
     left.set_ylabel("place")
     figure.colorbar(shades, ax=left)
     unit = F.normalize(table, dim=1)
-    shades = right.imshow(unit @ unit.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    shades = right.imshow((unit @ unit.T).numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     right.set_xlabel("place")
     right.set_title("cosine between places", fontsize=10)
     figure.colorbar(shades, ax=right)
@@ -74,7 +75,7 @@ def grid(maps: list[Tensor], asking: list[str], asked: list[str], title: str) ->
 
 def panel(axes: Axes, weights: Tensor, asking: list[str], asked: list[str], fontsize: float = 5.5) -> None:
     """One map (T, S), white 0, dark the largest; labels where given."""
-    axes.imshow(weights.float(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+    axes.imshow(weights.float().numpy(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
     straight = max(map(len, asked), default=0) <= 1
     axes.set_xticks(
         range(len(asked)), [plain(text) for text in asked], fontsize=fontsize, rotation=0 if straight else 90
@@ -100,7 +101,7 @@ def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
     for axes, (label, weights) in zip(
         figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat, panels, strict=False
     ):
-        axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        axes.imshow(weights.float().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         places = [x.shape[1] - gap - 2 for gap in data.gaps]
         axes.scatter(places, range(len(places)), s=60, facecolors="none", edgecolors="#c0392b")
         axes.set_yticks(range(len(data.gaps)), map(str, data.gaps), fontsize=7)

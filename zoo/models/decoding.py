@@ -70,7 +70,8 @@ def beam_search(
 
     source: (B, S) int64, filled up with PADDING. A sentence's translation does not depend on the others beside it.
     beam_size: K >= 1.
-    max_length: limit of a translation's tokens, without END; None: 10 more than twice the source's.
+    max_length: limit of a translation's tokens, without END; None: 10 more than twice the source's. In either case no
+        more than a network that says its `context_length` can look at.
     length_penalty: in [0, 10]; 0 prefers short translations, 1 compares by the mean per token, more prefers long ones.
     Raises ValueError for values out of range.
     """
@@ -93,6 +94,8 @@ def search(
     limits = 2 * (source != PADDING).sum(1) + 10  # (B,)
     if max_length is not None:
         limits = torch.full_like(limits, max_length)
+    if (context := getattr(network, "context_length", None)) is not None:
+        limits = limits.clamp(max=context - 1)  # BEGIN takes one place
     found = source.new_full((len(source), int(limits.max()) + 1), PADDING)
     best = torch.full(limits.shape, -torch.inf, device=source.device)  # (B,) score of what is found
     finished = torch.zeros_like(limits)  # (B,) how many

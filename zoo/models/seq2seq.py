@@ -186,14 +186,13 @@ class Seq2Seq(nn.Module):
         """The translations found of source (B, S): B tensors (T,) int64 on the CPU, see `beam_search`; in eval mode."""
         return beam_search(self, source.to(self.output.weight.device), beam_size, max_length, length_penalty)
 
-    def attention_map(self, source: Tensor, target: Tensor) -> Tensor:
-        """How much is looked at which source token for the token after each of target (B, T): a (B, T, S).
+    def attention_maps(self, source: Tensor, target: Tensor) -> list[Tensor]:
+        """How much is looked at which source token for the token after each of target (B, T): [a (B, 1, T, S)].
 
-        Raises ValueError with attention=none.
+        The form is the Transformer's: one tensor per layer, here with one head; none with attention=none.
         """
-        if self.attention == "none":
-            raise ValueError("attention=none has no attention map")
-        return torch.stack(self.decode(target, self.start(source))[2], 1)
+        weights = self.decode(target, self.start(source))[2]
+        return [torch.stack(weights, 1)[:, None]] if weights else []
 
 
 def gru_update(x: Tensor, h: Tensor, s: Tensor) -> Tensor:

@@ -147,8 +147,8 @@ class Transformer(nn.Module):
     def translate(
         self, source: Tensor, beam_size: int = 1, max_length: int | None = None, length_penalty: float = 1.0
     ) -> list[Tensor]:
-        """The translations found of source (B, S), each (T,) int64; see `beam_search`. beam_size=1: greedy."""
-        return beam_search(self, source, beam_size, max_length, length_penalty)
+        """The translations found of source (B, S): B tensors (T,) int64 on the CPU, see `beam_search`; in eval mode."""
+        return beam_search(self, source.to(self.embedding.weight.device), beam_size, max_length, length_penalty)
 
     def attention_maps(self, source: Tensor, target: Tensor) -> list[Tensor]:
         """How much each target token (B, T) looks at which source token: L tensors (B, A, T, S)."""
