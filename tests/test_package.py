@@ -85,8 +85,8 @@ def test_a_model_is_added_with_two_files(installed: Path, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
         assert result["pass"] and result["parameters"] == 3
-        wrong = call(installed, tmp_path, "experiment=xor_neuron", "model.scael=3")
-        assert wrong.returncode == 2 and "unknown key 'model.scael' (did you mean 'scale'?)" in wrong.stderr
+        wrong = call(installed, tmp_path, "experiment=xor_neuron", "model.in_feature=3")
+        assert wrong.returncode == 2 and "unknown key 'model.in_feature' (did you mean 'in_features'?)" in wrong.stderr
         code = "import zoo, torch; print(tuple(zoo.load('run')(torch.zeros(3, 2)).shape))"
         loaded = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)},
