@@ -41,6 +41,10 @@ RUNS = {
     "carried state": ["model=char_rnn", "model.num_layers=2", "model.hidden_size=16", "model.dropout=0.3", "data=text",
                       f"data.path={ROOT / 'LICENSE'}", "data.batch_size=4", "data.sequence_length=23", "optimizer=adam",
                       "trainer.gradient_clip_norm=1", "trainer.max_epochs=3"],
+    "attention": ["model=char_transformer", "model.num_layers=1", "model.hidden_size=16", "model.dropout=0.3",
+                  "model.attention_dropout=0.1", "model.implementation=reference", "data=text",
+                  f"data.path={ROOT / 'LICENSE'}", "data.batch_size=4", "data.sequence_length=23", "optimizer=adamw",
+                  "trainer.precision=bf16-mixed", "trainer.max_epochs=3"],
 }  # fmt: skip
 
 

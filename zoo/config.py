@@ -26,6 +26,7 @@ from zoo.registry import load_all, nearest, schema
 
 GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
 LOGGER_PACKAGES = {"csv": "csv", "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+FEW = 15  # names that fit into one line of an error
 MANY = 10_000  # runs that a sweep may have
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 
@@ -201,7 +202,8 @@ def explain(error: BaseException) -> str:
         if isinstance(link, MissingConfigException) and link.options is not None:
             group, _, name = str(link.missing_cfg_file).rpartition("/")
             options = sorted(link.options)
-            return f"unknown {group} {name!r}{nearest(name, options)}; valid: {', '.join(options)}"
+            valid = ", ".join(options) if len(options) <= FEW else f"the {len(options)} that --help lists"
+            return f"unknown {group} {name!r}{nearest(name, options)}; valid: {valid}"
     for link in chain:
         if isinstance(link, OmegaConfBaseException) and link.full_key:
             parent, key = link.parent_node, str(link.key)
