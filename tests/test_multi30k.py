@@ -14,6 +14,7 @@ import torch
 from conftest import DATA_ROOT, ROOT, needs
 from torch import Tensor, nn
 
+import zoo
 from zoo.checkpoint import read_checkpoint, write_checkpoint
 from zoo.data import multi30k
 from zoo.data.fetch import File
@@ -338,7 +339,12 @@ def test_a_run_translates_reports_and_continues_in_mid_epoch_with_the_same_bits(
     train(*settings, "run_dir=parts", "ckpt_path=last")
     whole, parts = (read_checkpoint(f"{name}/checkpoints/last.ckpt") for name in ("whole", "parts"))
     assert whole["zoo"]["metrics"] == parts["zoo"]["metrics"]
-    assert whole["zoo"]["transform"]["kind"] == "subwords"
+    network = zoo.load("whole")  # with nothing but the checkpoint
+    transform = network.card["transform"]
+    (sentence,) = decode(network.translate(encode([CORPUS[4][0]], transform), beam_size=2), transform)
+    data = Multi30k(vocab_size=VOCAB_SIZE, root=str(root))
+    data.load()
+    assert sentence == data.translations(network, data.test[0][:1], beam_size=2)[0]
     for name, weights in whole["state_dict"].items():
         assert torch.equal(weights, parts["state_dict"][name]), name
 

@@ -17,6 +17,7 @@ import zoo
 from zoo.checkpoint import read_checkpoint
 from zoo.data.multi30k import Multi30k
 from zoo.errors import ConfigError, NumericError, OutputError
+from zoo.loggers import MetricsCSV
 from zoo.registry import load_all
 
 Train = Callable[..., dict[str, Any]]
@@ -60,12 +61,22 @@ def test_a_run_leaves_what_the_readme_says(train: Train, capsys: pytest.CaptureF
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(15, 151, 15))
     assert {"train/loss", "train/acc", "val/loss", "val/acc"} <= set(rows[0])
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds) and 0 < seconds[0] < seconds[-1] <= result["seconds"]["fit"]
     assert list((folder / "tensorboard").iterdir())
     assert "PASS: test/acc is 1.0000" in capsys.readouterr().err
     net = zoo.load(str(folder))
     assert (net(torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]))[:, 0] > 0).tolist() == [False, True, True, False]
     assert net.card["data"] == "xor" and net.card["metrics"]["val/acc"] == 1.0
     assert not [path for path in folder.rglob("*") if "=" in path.name]
+
+
+def test_the_seconds_of_a_continued_run_go_on(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,epoch,seconds,val/loss\n5,1,7.5,0.3\n10,2,15,0.2\n")
+    metrics = MetricsCSV(tmp_path / "metrics.csv", first_step=5)
+    metrics.log_metrics({"epoch": 2, "val/loss": 0.25}, 10)
+    assert list(metrics.rows) == [5, 10]
+    assert 7.5 < metrics.rows[10]["seconds"] < 8.5
 
 
 def test_result_of_a_run_is_what_its_checkpoint_gives(train: Train) -> None:

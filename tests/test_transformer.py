@@ -298,6 +298,13 @@ def test_too_long_is_said(name: str) -> None:
         make("sequence_transformer")(torch.zeros(2, 13, dtype=torch.int64))
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_translation_is_no_longer_than_the_context(beam_size: int) -> None:
+    net = make("transformer", context_length=12)
+    found = net.translate(torch.randint(4, 20, (5, 12)), beam_size)  # twice the source and ten would be 34
+    assert max(len(tokens) for tokens in found) == 11
+
+
 def test_a_cache_writes_faster() -> None:
     """Five times at 512 characters is measured by tests/benchmarks/cache.py; here that it does help."""
     net = make("char_transformer", context_length=256, hidden_size=64)
