@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo.models.attention import MultiHeadAttention, Positions, attention, causal_mask, sinusoids
+from zoo.models.attention import MultiHeadAttention, Positions, attention, attention_weights, causal_mask, sinusoids
 from zoo.models.decoding import BEGIN, END, PADDING
 from zoo.models.dropout import Dropout
 
@@ -46,7 +46,7 @@ def test_attention_by_hand() -> None:
     q = torch.tensor([[2.0, 0, 0, 0]]).view(1, 1, 1, 4)
     k = torch.tensor([[1.0, 0, 0, 0], [0, 5, 0, 0]]).view(1, 1, 2, 4)
     v = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 1]]).view(1, 1, 2, 4)
-    answer, weights = attention(q, k, v)
+    answer, weights = attention(q, k, v), attention_weights(q, k)
     e = math.e
     torch.testing.assert_close(weights.flatten(), torch.tensor([e / (e + 1), 1 / (e + 1)]))
     torch.testing.assert_close(answer.flatten(), torch.tensor([e / (e + 1), 0, 0, 1 / (e + 1)]))
@@ -56,7 +56,7 @@ def test_attention_by_hand() -> None:
 def test_attention_is_what_pytorch_computes(masked: bool) -> None:
     q, k, v = torch.randn(3, 2, 4, 5, 8).double()
     mask = causal_mask(5, 5, q.device) if masked else None
-    answer, weights = attention(q, k, v, mask)
+    answer, weights = attention(q, k, v, mask), attention_weights(q, k, mask)
     torch.testing.assert_close(answer, F.scaled_dot_product_attention(q, k, v, mask), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 5).double())  # rows sum to one (S44)
     if masked:
@@ -91,13 +91,17 @@ def test_parameters_do_not_depend_on_the_number_of_heads(bias: bool) -> None:
     """S45: 4 D^2, and 4 D with biases."""
     counts = {sum(p.numel() for p in MultiHeadAttention(24, heads, bias=bias).parameters()) for heads in (1, 2, 3, 24)}
     assert counts == {4 * 24**2 + 4 * 24 * bias}
+    for name in ("char_transformer", "sequence_transformer", "transformer"):
+        whole = {sum(p.numel() for p in make(name, num_heads=heads).parameters()) for heads in (1, 2, 8, 16)}
+        assert len(whole) == 1
 
 
 def test_the_base_model_of_2017_has_65_million_parameters() -> None:
     """Table 3: 6 + 6 layers, D = 512, 2048 between, one vocabulary of about 37,000 tokens."""
     with torch.device("meta"):
         net = zoo.create("transformer", vocab_size=37_000, hidden_size=512, num_heads=8, num_layers=6)
-    assert sum(p.numel() for p in net.parameters()) == pytest.approx(65e6, rel=0.03)
+    layers = 6 * (12 * 512**2 + 13 * 512) + 6 * (16 * 512**2 + 19 * 512)  # 2048 = 4 D between; 63.1 M in all
+    assert sum(p.numel() for p in net.parameters()) == 37_000 * 512 + layers == pytest.approx(65e6, rel=0.03)
 
 
 @NORMS
@@ -106,7 +110,7 @@ def test_an_encoder_is_what_pytorch_computes(norm: str, implementation: str) -> 
     own = make("sequence_transformer", norm=norm, implementation=implementation, position="none", num_layers=1)
     theirs = nn.TransformerEncoderLayer(16, 4, 64, 0.0, F.gelu, batch_first=True, norm_first=norm == "pre").eval()
     copy_layer(theirs, own.blocks[0])
-    theirs.norm1, theirs.norm2 = own.blocks[0].norm1, own.blocks[0].norm3
+    theirs.norm1, theirs.norm2 = own.blocks[0].attention_norm, own.blocks[0].feedforward_norm
     x = torch.randint(7, (2, 9))
     lengths = torch.tensor([9, 4])
     with torch.no_grad():
@@ -121,7 +125,7 @@ def test_a_decoder_is_what_pytorch_computes(norm: str) -> None:
     theirs = nn.TransformerDecoderLayer(16, 4, 64, 0.0, batch_first=True, norm_first=norm == "pre").eval()
     block = own.decoder[0]
     copy_layer(theirs, block)
-    theirs.norm1, theirs.norm2, theirs.norm3 = block.norm1, block.norm2, block.norm3
+    theirs.norm1, theirs.norm2, theirs.norm3 = block.attention_norm, block.memory_norm, block.feedforward_norm
     theirs.multihead_attn.in_proj_weight.data = torch.cat(
         [block.memory_attention.query.weight, block.memory_attention.key_value.weight]
     )
@@ -130,9 +134,9 @@ def test_a_decoder_is_what_pytorch_computes(norm: str) -> None:
     source, target = sentences()
     with torch.no_grad():
         hidden = source == PADDING
-        h = own.embed(source)
+        h = own.positions(own.embedding(source) * 4)  # sqrt(D), as in section 3.4
         for layer in own.encoder:
-            h = layer.feed_forward(layer.attend(h, ~hidden[:, None, None])[0])
+            h = layer(h, ~hidden[:, None, None])
         causal = nn.Transformer.generate_square_subsequent_mask(target.shape[1])
         memory = own.encoder_norm(h)
         y = theirs(own.embed(target), memory, tgt_mask=causal, memory_key_padding_mask=hidden, tgt_is_causal=True)
@@ -174,7 +178,7 @@ def test_without_positions_the_output_permutes_with_the_input() -> None:
         def vectors(tokens: Tensor, net: nn.Module = net) -> Tensor:
             h, _ = net.begin(tokens, None)
             for block in net.blocks:
-                h = block.feed_forward(block.attend(h, None)[0])
+                h = block(h)
             return h
 
         with torch.no_grad():
@@ -211,15 +215,16 @@ def test_the_translator_step_by_step_is_the_translator_at_once(norm: str) -> Non
         torch.testing.assert_close(net(source), whole[:, :1], rtol=0, atol=1e-12)  # BEGIN alone
 
 
-def test_no_character_sees_a_later_one_and_every_one_sees_itself() -> None:
-    net = make("char_transformer").double()
-    vectors = net.embedding(torch.arange(12)[None] % 8).detach().requires_grad_()
-    h = net.positions(vectors)
-    for block in net.blocks:
-        h = block.feed_forward(block.attend(h, causal_mask(12, 12, h.device))[0])
-    reach = torch.stack([torch.autograd.grad(h[0, t].sum(), vectors, retain_graph=True)[0][0].norm(dim=1) > 0
-                         for t in range(12)])  # fmt: skip
-    assert torch.equal(reach, causal_mask(12, 12, h.device))
+@BOTH
+def test_no_character_sees_a_later_one_and_every_one_sees_itself(implementation: str) -> None:
+    net = make("char_transformer", implementation=implementation).double()
+    x = torch.arange(12) % 8
+    with torch.no_grad():
+        for place in range(12):
+            other = x.clone()
+            other[place] = (x[place] + 1) % 8
+            changed = (net(x[None]) != net(other[None])).any(2)[0]  # (T,)
+            assert changed.tolist() == [t >= place for t in range(12)]
 
 
 def test_padding_changes_nothing() -> None:
@@ -241,25 +246,39 @@ def test_padding_changes_nothing() -> None:
             torch.testing.assert_close(net(x, lengths)[1:2], net(x[1:2, :5]), rtol=0, atol=1e-12)
 
 
-def test_maps_are_the_weights_that_the_network_uses() -> None:
+@NORMS
+def test_maps_are_the_weights_that_the_network_uses(norm: str) -> None:
+    """What each attention is asked in a forward pass gives the same weights as the maps."""
     source, target = sentences()
-    with torch.no_grad():
-        maps = make("char_transformer").attention_maps(torch.arange(12)[None] % 8)
-        assert len(maps) == 4 and maps[0].shape == (1, 4, 12, 12) and (maps[0].triu(1) == 0).all()
-        cross = make("transformer").attention_maps(source, target)
-        assert len(cross) == 2 and cross[0].shape == (3, 4, 9, 7)
-        assert (cross[1].masked_select((source == PADDING)[:, None, None].expand_as(cross[1])) == 0).all()
-        net = make("sequence_transformer", norm="post")
-        x = torch.arange(9)[None] % 7
-        own = net.attention_maps(x)
-        h, _ = net.begin(x, None)
-        _, second = [block for block in net.blocks]
-        h = net.blocks[0].feed_forward(net.blocks[0].attend(h, None)[0])
-        _, values = second.attention.keys_values(h)
-        answers = second.attention.output((own[1] @ values).transpose(1, 2).flatten(2))
-        torch.testing.assert_close(second.norm1(h + answers), second.attend(h, None)[0])
-    for weights in (*maps, *cross, *own):
-        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+    text, lengths = torch.arange(24).view(2, 12) % 7, torch.tensor([12, 5])
+    for name, inputs, expected in (
+        ("char_transformer", (text,), lambda net: [block.attention for block in net.blocks]),
+        ("sequence_transformer", (text, lengths), lambda net: [block.attention for block in net.blocks]),
+        ("transformer", (source, target), lambda net: [block.memory_attention for block in net.decoder]),
+    ):
+        net = make(name, norm=norm, position="learned")
+        calls: list[tuple[MultiHeadAttention, Any]] = []
+        for layer in expected(net):
+            layer.register_forward_hook(lambda layer, given, _, calls=calls: calls.append((layer, given)))
+        with torch.no_grad():
+            net(*inputs)
+            asked = [used_weights(layer, *given) for layer, given in calls]
+            maps = net.attention_maps(*inputs)
+        assert len(maps) == len(asked) >= 2
+        for shown, used in zip(maps, asked, strict=True):
+            torch.testing.assert_close(shown, used)
+            torch.testing.assert_close(shown.sum(-1), torch.ones(shown.shape[:-1]))
+    hidden = (source == PADDING)[:, None, None]
+    assert (maps[1].masked_select(hidden.expand_as(maps[1])) == 0).all()
+
+
+def used_weights(
+    layer: MultiHeadAttention, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool = False
+) -> Tensor:
+    """Of one call, by PyTorch: the values are replaced by unit vectors, so that the answers are the weights."""
+    units = torch.eye(keys.shape[2]).expand(*keys.shape[:2], -1, -1)
+    q = layer.heads(layer.query(x))
+    return F.scaled_dot_product_attention(q, keys, units, mask, is_causal=causal)
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows() -> None:
@@ -321,6 +340,76 @@ def test_a_cache_writes_faster() -> None:
     assert seconds(cached=True) < seconds(cached=False)
 
 
+@BOTH
+def test_attention_dropout_drops_weights_while_training_only(implementation: str) -> None:
+    layer = MultiHeadAttention(16, 4, dropout=0.5, implementation=implementation)
+    plain = MultiHeadAttention(16, 4, implementation=implementation)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(1, 6, 16)
+    keys, values = layer.keys_values(x)
+    with torch.no_grad():
+        expected = plain(x, keys, values)
+        draws = torch.stack([layer(x, keys, values) for _ in range(4000)])
+        assert not torch.equal(draws[0], draws[1])
+        torch.testing.assert_close(draws.mean(0), expected, rtol=0, atol=0.03)
+        assert torch.equal(layer.eval()(x, keys, values), expected)
+
+
+@pytest.mark.parametrize("name", ["char_transformer", "sequence_transformer", "transformer"])
+def test_dropout_is_where_2017_has_it(name: str) -> None:
+    """On the embeddings and on what each sublayer adds."""
+    net = make(name, dropout=0.5)
+    sublayers = 5 if name == "transformer" else 2  # encoder: 2, decoder: 3
+    layers = 2 if name != "char_transformer" else 4
+    embeddings = {"char_transformer": 1, "sequence_transformer": 2, "transformer": 2}[name]  # and before the answer
+    drawn = []
+    for layer in net.modules():
+        if isinstance(layer, Dropout) and layer.p:
+            layer.register_forward_hook(lambda layer, given, out: drawn.append(bool((out == 0).any())))
+    net.train()(*(sentences() if name == "transformer" else (torch.arange(12)[None] % 7,)))
+    assert drawn == [True] * (layers * sublayers + embeddings)
+
+
+def test_labels_are_smoothed_while_training_only() -> None:
+    source, target = sentences()
+    net = make("transformer", label_smoothing=0.3, dropout=0.0)
+    with torch.no_grad():
+        logits = net(source, target[:, :-1]).flatten(0, 1)
+        for training, smoothing in ((True, 0.3), (False, 0.0)):
+            expected = F.cross_entropy(logits, target[:, 1:].flatten(), ignore_index=PADDING, label_smoothing=smoothing)
+            torch.testing.assert_close(net.train(training).loss((source, target))["loss"], expected)
+
+
+def test_weights_start_small_and_sums_smaller() -> None:
+    net = make("char_transformer", hidden_size=256, position="sinusoidal")
+    for name, parameter in net.named_parameters():
+        if parameter.dim() == 2:
+            is_added = name.endswith(("attention.output.weight", "contract.weight"))
+            expected = 0.02 / math.sqrt(8) if is_added else 0.02
+            assert float(parameter.detach().std()) == pytest.approx(expected, rel=0.1), name
+    for name in ("char_transformer", "sequence_transformer", "transformer"):
+        for position in ("learned", "sinusoidal"):  # places neither drown what stands there nor are lost beside it
+            net = make(name, position=position, hidden_size=64)
+            places = net.positions.table.detach().std()
+            scale = 8 if name == "transformer" else 1
+            assert 0.5 < float(places / (scale * net.embedding.weight.detach().std())) < 2
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ([5, 6, 3], None, r"source must be \(B, S\) tokens, got \(3,\)"),
+        ([[5, 3], [0, 0]], None, "every source sentence must hold a token, number 1 is all PADDING"),
+        ([[5, 3]], [[2], [2]], r"target must be \(1, T\) tokens, got \(2, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["transformer", "seq2seq"])
+def test_what_is_no_pair_of_sentences_is_refused(name: str, source: Any, target: Any, words: str) -> None:
+    net = zoo.create(name, vocab_size=20)
+    with pytest.raises(ValueError, match=words):
+        net(torch.tensor(source), None if target is None else torch.tensor(target))
+
+
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
 def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
     torch.manual_seed(0)
@@ -336,6 +425,11 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
     assert torch.equal(y, drop(x))  # drawn from torch's generator
     assert drop(x.bfloat16()).dtype == torch.bfloat16
     assert drop.eval()(x) is x
+
+
+def test_dropout_of_nearly_all() -> None:
+    y = Dropout(0.999)(torch.ones(10_000))
+    assert float((y == 0).float().mean()) == pytest.approx(255 / 256, abs=0.005)
 
 
 def test_dropout_passes_the_gradient_of_what_is_kept() -> None:

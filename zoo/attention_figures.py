@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from zoo.curves import SIZE
+from zoo.curves import FONT, SIZE, printable
 from zoo.models.decoding import BEGIN, END, PADDING
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def attention_figures(network: nn.Module, data: "DataSet", title: str) -> dict[s
             figures |= translation_maps(network, data, title)
     elif data.consecutive:
         x = data.test[0][None, : min(CHARACTERS, network.context_length)]
-        labels = [character.replace("\n", "\u21b5") for character in network.decode(x[0])]
+        labels = list(network.decode(x[0]))
         figures["attention_maps"] = grid(network.attention_maps(x), labels, labels, title)
     elif hasattr(data, "gaps"):
         figures["attention_to_the_past"] = recall_map(network, data, title)
@@ -65,7 +65,7 @@ def grid(maps: list[Tensor], asking: list[str], asked: list[str], title: str) ->
     """One panel per layer (row) and head (column) of L maps (1, A, T, S)."""
     rows, columns = len(maps), maps[0].shape[1]
     figure = Figure(figsize=(2.6 * columns + 0.8, 2.5 * rows + 0.6), layout="constrained")
-    figure.suptitle(f"{title}: each row shows where that position looks")
+    figure.suptitle(f"{title}: each row shows where that position looks, dark the most of each map")
     for i, line in enumerate(figure.subplots(rows, columns, squeeze=False)):
         for j, axes in enumerate(line):
             panel(axes, maps[i][0, j], asking if j == 0 else [], asked if i == rows - 1 else [])
@@ -78,15 +78,12 @@ def panel(axes: Axes, weights: Tensor, asking: list[str], asked: list[str], font
     axes.imshow(weights.float().numpy(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
     straight = max(map(len, asked), default=0) <= 1
     axes.set_xticks(
-        range(len(asked)), [plain(text) for text in asked], fontsize=fontsize, rotation=0 if straight else 90
+        range(len(asked)), [printable(text) for text in asked], fontsize=fontsize, rotation=0 if straight else 90
     )
-    axes.set_yticks(range(len(asking)), [plain(text) for text in asking], fontsize=fontsize)
+    axes.set_yticks(range(len(asking)), [printable(text) for text in asking], fontsize=fontsize)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_family(FONT)
     axes.tick_params(length=0)
-
-
-def plain(text: str) -> str:
-    """Text in which matplotlib sees no formula."""
-    return text.replace("$", r"\$")
 
 
 def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:

@@ -1,4 +1,4 @@
-"""Curves that are kept as CSV beside their figure, so that those of several runs can be drawn into one.
+"""Curves that are kept as CSV beside their figure, so that those of several runs can be drawn into one; size and font.
 
 `python train.py -m experiment=recall_rnn,recall_gru,recall_transformer` ends with such figures (zoo/sweep.py).
 """
@@ -7,11 +7,14 @@ import csv
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
 
 from zoo.checkpoint import write_whole
 
 SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
 COLOURS = ("#c0392b", "#2471a3", "#1e8449", "#7d3c98", "#b9770e", "#222222", "#117a65", "#a04000")
+FONT = "DejaVu Sans Mono"  # comes with matplotlib
 Curve = list[tuple[float, float]]
 CURVES = {  # name: axis labels, and whether y is logarithmic
     "validation_loss": ("epoch", "validation loss", True),
@@ -19,6 +22,13 @@ CURVES = {  # name: axis labels, and whether y is logarithmic
     "gradient_by_lag": ("steps back", "norm of the loss's gradient at that input", True),
     "accuracy_by_gap": ("symbols between the one to remember and the question", "accuracy", False),
 }
+
+
+def printable(text: str) -> str:
+    """Text as matplotlib can show it: line ends as an arrow, a dot for what the font lacks, and no formulas."""
+    known = FT2Font(findfont(FONT)).get_charmap()
+    shown = "".join(c if ord(c) in known else "\u00b7" for c in text.replace("\n", "\u21b5"))
+    return shown.replace("$", r"\$")
 
 
 def kept_curve(name: str, curve: Curve, folder: Path, title: str) -> Figure:

@@ -69,7 +69,7 @@ def read_metrics(path: Path, against: str = "epoch") -> dict[str, list[tuple[flo
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
             for name, text in row.items():
-                if text and "/" in name:
+                if text and "/" in name and row.get(against):  # runs of older versions have no seconds
                     series.setdefault(name, []).append((float(row[against]), float(text)))
     return series
 

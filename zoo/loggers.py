@@ -20,7 +20,8 @@ class MetricsCSV(Logger):
 
     path: the file; rows of a run that was stopped are kept up to the step that it goes on from.
     first_step: that step, 0 for a new run.
-    Its column `seconds` is the time since training began, validation included, pauses between stop and start not.
+    Its column `seconds` is the time since training began, validation included; of a run that was stopped and continued,
+    without the pause, and without what had been done since the last row before it.
     """
 
     def __init__(self, path: Path, first_step: int):

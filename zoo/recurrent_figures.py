@@ -7,17 +7,13 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont
-from matplotlib.ft2font import FT2Font
 from torch import Tensor, nn
 
-from zoo.curves import Curve, kept_curve
+from zoo.curves import FONT, Curve, kept_curve, printable
 from zoo.models.recurrent import unroll
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
-
-FONT = "DejaVu Sans Mono"  # comes with matplotlib
 
 
 def recurrent_figures(network: nn.Module, data: "DataSet", folder: Path, title: str) -> dict[str, Figure]:
@@ -89,11 +85,8 @@ def coloured_text(network: nn.Module, text: str, title: str, units: int = 6, cha
 
 def strip(axes: Axes, text: str, values: Tensor, low: float, colours: str) -> None:
     """One line of text, each character on the colour of its value."""
-    known = FT2Font(findfont(FONT)).get_charmap()
     axes.imshow(values[None].numpy(), cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.55)
     for i, character in enumerate(text):
-        shown = "\u21b5" if character == "\n" else character if ord(character) in known else "\u00b7"
-        shown = shown.replace("$", r"\$")  # or it would begin a formula
-        axes.text(i, 0, shown, ha="center", va="center", fontsize=9, family=FONT)
+        axes.text(i, 0, printable(character), ha="center", va="center", fontsize=9, family=FONT)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -119,7 +119,9 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     for key in arguments.keys() & data.provides.keys():
         if arguments[key] != data.provides[key]:
             names = f"model={settings.names['model']} does not fit data={settings.names['data']}"
-            raise ConfigError(f"{names}: {key} {arguments[key]!r} against {data.provides[key]!r}; leave {key} away")
+            given = any(text.startswith(f"model.{key}=") for text in settings.overrides)
+            advice = f"leave {key} away" if given else f"set model.{key} to that"
+            raise ConfigError(f"{names}: {key} {arguments[key]!r} against {data.provides[key]!r}; {advice}")
     torch.manual_seed(settings.seed)
     network = build("model", settings.names["model"], arguments)
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
@@ -144,7 +146,9 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
 
     try:
         with torch.no_grad():
-            network.eval().loss(data.example_batch())
+            loss = network.eval().loss(data.example_batch())["loss"]
+        if not loss.isfinite():
+            raise ValueError(f"the loss of a blank item is {float(loss)}")
         network.train()
     except (ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(

@@ -66,9 +66,9 @@ class TextSet(DataSet):
     """Base of all texts: the first nine tenths train, the last tenth is validation and test alike.
 
     That is how these texts are split wherever their figures are quoted. The experiments keep the last epoch, so no
-    epoch is selected on the last tenth; their recipes were chosen by it. Validation reads the
-    tenth in 32 streams, which takes a second; the test reads it as one, so that every character is predicted from all
-    that came before it.
+    epoch is selected on the last tenth; their recipes were chosen by it. Validation reads the tenth in 32 streams,
+    which takes a second; the test reads it as one, so that a network that carries its state predicts every character
+    from all that came before it.
 
     vocabulary: the characters of the whole text, in the order of their code points.
     """
@@ -147,6 +147,7 @@ class TextSet(DataSet):
         if part == "train":
             return Windows(text.to(device), self.batch_size, self.sequence_length, seed, step=step)
         streams, length = (1, TEST_WINDOW) if part == "test" else (VALIDATION_STREAMS, VALIDATION_WINDOW)
+        length = -(-length // self.sequence_length) * self.sequence_length  # whole contexts of a network that has one
         return Windows(text.to(device), streams, min(length, max(1, (len(text) - 1) // streams)))
 
     def report(self, network: nn.Module, seed: int) -> str | None:

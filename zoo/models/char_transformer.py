@@ -16,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.attention import Positions, blocks, causal_mask, check
+from zoo.models.attention import Positions, blocks, check_arguments
 from zoo.models.characters import CharacterModel
 from zoo.models.dropout import Dropout
 from zoo.registry import register
 
-State = tuple[Tensor, ...]
+START = 0.02  # deviation of the weights at the start, GPT-2's
+State = tuple[Tensor, ...]  # keys and values of layer 1, of layer 2, ...
 
 
 @register("char_transformer")
@@ -36,7 +37,8 @@ class CharTransformer(CharacterModel):
     feedforward_size: of the two linear layers at each position; 0: 4 D.
     dropout: probability in [0, 1) that an output of a sublayer, or of the embedding, is set to zero while training.
     attention_dropout: the same for the weights of the attention.
-    position: learned | sinusoidal | none. norm: pre | post. activation: relu | gelu.
+    position: learned | sinusoidal | none (that it looks only back tells it something of the order even so).
+    norm: pre | post. activation: relu | gelu.
     bias: False leaves the biases out, as nanoGPT does.
     implementation: fused (PyTorch's kernel) | reference (softmax(QK^T / sqrt(d)) V written out).
     """
@@ -58,31 +60,34 @@ class CharTransformer(CharacterModel):
         implementation: str = "fused",
     ):
         super().__init__()
-        feedforward_size = feedforward_size or 4 * hidden_size
         self.check_vocabulary(vocabulary)
-        check(
-            hidden_size, num_heads, num_layers, feedforward_size, context_length, dropout, attention_dropout,
-            position, norm, activation, implementation,
-        )  # fmt: skip
+        options = {
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "feedforward_size": feedforward_size or 4 * hidden_size,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "norm": norm,
+            "activation": activation,
+            "implementation": implementation,
+        }
+        check_arguments(num_layers=num_layers, context_length=context_length, position=position, **options)
         self.vocabulary, self.context_length = vocabulary, context_length
         self.embedding = nn.Embedding(len(vocabulary), hidden_size)
-        self.positions = Positions(position, context_length, hidden_size)
+        self.positions = Positions(position, context_length, hidden_size, START)
         self.drop = Dropout(dropout)
-        self.blocks = blocks(
-            num_layers, hidden_size, num_heads, feedforward_size, dropout, attention_dropout, norm, activation, bias,
-            implementation,
-        )  # fmt: skip
+        self.blocks = blocks(num_layers, bias=bias, **options)
         self.norm = nn.LayerNorm(hidden_size, bias=bias) if norm == "pre" else nn.Identity()
         self.output = nn.Linear(hidden_size, len(vocabulary), bias=False)
         self.output.weight = self.embedding.weight  # one matrix for reading and writing (Press & Wolf, 2017)
         self.start_small()
 
     def start_small(self) -> None:
-        """All weights from N(0, 0.02^2), and what is added up along the way smaller by the root of how many (GPT-2)."""
+        """All weights from N(0, START^2); what is added up along the way smaller by the root of how many (GPT-2)."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                ends_in_sum = name.endswith(("attention.output.weight", "contract.weight"))
-                nn.init.normal_(parameter, std=0.02 / (2 * len(self.blocks)) ** 0.5 if ends_in_sum else 0.02)
+                is_added = name.endswith(("attention.output.weight", "contract.weight"))
+                nn.init.normal_(parameter, std=START / (2 * len(self.blocks)) ** 0.5 if is_added else START)
 
     @property
     def example_input(self) -> Tensor:
@@ -100,10 +105,9 @@ class CharTransformer(CharacterModel):
             given = f"{first + x.shape[1]} characters"
             raise ValueError(f"the network looks at {self.context_length} characters at most, got {given}")
         h = self.drop(self.positions(self.embedding(x), first))  # (B, T, D)
-        mask = causal_mask(x.shape[1], first + x.shape[1], x.device)  # (T, S)
         cache: State = ()
         for i, block in enumerate(self.blocks):
-            h, pair = block.attend(h, mask, None if state is None else (state[2 * i], state[2 * i + 1]))
+            h, pair = block.attend(h, causal=True, past=None if state is None else state[2 * i : 2 * i + 2])
             h = block.feed_forward(h)
             cache += pair
         return self.output(self.norm(h)), cache
@@ -127,8 +131,7 @@ class CharTransformer(CharacterModel):
     def attention_maps(self, x: Tensor) -> list[Tensor]:
         """How much each character looks at which: L tensors (B, A, T, T), for x (B, T)."""
         h, maps = self.positions(self.embedding(x)), []
-        mask = causal_mask(x.shape[1], x.shape[1], x.device)
         for block in self.blocks:
-            maps.append(block.weights(h, mask))
-            h = block.feed_forward(block.attend(h, mask)[0])
+            maps.append(block.weights(h, causal=True))
+            h = block(h, causal=True)
         return maps

@@ -35,6 +35,21 @@ class Translator(Protocol):
         """Logits (R, V) of what follows the tokens `latest` (R,), and the state to go on with."""
 
 
+def check_source(source: Tensor) -> None:
+    """Raises ValueError if source is not (B, S), or a sentence is empty."""
+    if source.dim() != 2:
+        raise ValueError(f"source must be (B, S) tokens, got {tuple(source.shape)}")
+    empty = (source == PADDING).all(1)
+    if empty.any():
+        raise ValueError(f"every source sentence must hold a token, number {int(empty.int().argmax())} is all PADDING")
+
+
+def check_target(target: Tensor, source: Tensor) -> None:
+    """Raises ValueError if target is not (B, T) for as many sentences as the source."""
+    if target.dim() != 2 or len(target) != len(source):
+        raise ValueError(f"target must be ({len(source)}, T) tokens, got {tuple(target.shape)}")
+
+
 def translation_loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> dict[str, Tensor]:
     """Mean nats per target token, share of right ones, and how many there are (`items`); PADDING does not count.
 

@@ -1,7 +1,7 @@
 """Dropout whose draw costs little on a CPU, where PyTorch's own takes longer than the matrix products around it.
 
 There PyTorch draws one number after the other, on one core. Here a 64-bit number serves eight entries, a byte each, so
-the probability is rounded to a multiple of 1/256; what is left is scaled by the rounded one, and the mean is exact.
+the probability is rounded to a multiple of 1/256, and what is left is scaled by the rounded one.
 Measured by tests/benchmarks/dropout.py. On a GPU it is PyTorch's.
 
 Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, 2014.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Sets each number to zero with probability p while training, and scales what is left by 1 / (1 - p).
 
-    p: in [0, 1); below 1/512 nothing is dropped on a CPU.
+    p: in [0, 1); on a CPU at least 1/512, or nothing is dropped, and at most 255/256.
     """
 
     def __init__(self, p: float):
@@ -26,7 +26,7 @@ class Dropout(nn.Module):
         """Of the same shape and type."""
         if x.device.type != "cpu":
             return F.dropout(x, self.p, self.training)
-        dropped = round(self.p * 256)  # of the 256 values of a byte
+        dropped = min(255, round(self.p * 256))  # of the 256 values of a byte
         if not self.training or not dropped:
             return x
         drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)  # all 64 bits

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from zoo.models.decoding import BEGIN, END, PADDING, State, beam_search, translation_loss
+from zoo.models.decoding import BEGIN, END, PADDING, State, beam_search, check_source, check_target, translation_loss
 from zoo.models.dropout import Dropout
 from zoo.registry import register
 
@@ -111,8 +111,7 @@ class Seq2Seq(nn.Module):
         state = self.start(source)
         if target is None:
             target = source.new_full((len(source), 1), BEGIN)
-        if target.dim() != 2 or len(target) != len(source):
-            raise ValueError(f"target must be ({len(source)}, T) tokens, got {tuple(target.shape)}")
+        check_target(target, source)
         return self.output(self.decode(target, state)[0])
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -129,12 +128,9 @@ class Seq2Seq(nn.Module):
 
         With attention U h (B, S, H), h (B, S, A) and where PADDING stands (B, S), else c (B, A).
         """
-        if source.dim() != 2:
-            raise ValueError(f"source must be (B, S) tokens, got {tuple(source.shape)}")
+        check_source(source)
         padding = source == PADDING
         lengths = (~padding).sum(1).cpu()
-        if not lengths.all():
-            raise ValueError(f"every source sentence must hold a token, number {int(lengths.argmin())} is all PADDING")
         vectors = self.embed(source, self.source_embedding)  # (B, S, E)
         packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
         outputs, ends = self.encoder(packed)  # ends: (1 or 2, B, H), after the last token and, backward, the first

@@ -13,7 +13,7 @@ Shapes: B batch, T steps, D hidden size, A heads, L layers, C context, K classes
 import torch
 from torch import Tensor, nn
 
-from zoo.models.attention import Positions, blocks, check
+from zoo.models.attention import Positions, blocks, check_arguments
 from zoo.models.dropout import Dropout
 from zoo.models.sequences import SequenceModel
 from zoo.registry import register
@@ -55,19 +55,22 @@ class SequenceTransformer(SequenceModel):
         implementation: str = "fused",
     ):
         super().__init__(num_classes, vocab_size, in_features, pooling)
-        feedforward_size = feedforward_size or 4 * hidden_size
-        check(
-            hidden_size, num_heads, num_layers, feedforward_size, context_length, dropout, attention_dropout,
-            position, norm, activation, implementation,
-        )  # fmt: skip
+        options = {
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "feedforward_size": feedforward_size or 4 * hidden_size,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "norm": norm,
+            "activation": activation,
+            "implementation": implementation,
+        }
+        check_arguments(num_layers=num_layers, context_length=context_length, position=position, **options)
         self.context_length = context_length
         self.embedding = nn.Embedding(vocab_size, hidden_size) if vocab_size else nn.Linear(in_features, hidden_size)
         self.positions = Positions(position, context_length, hidden_size)
         self.drop = Dropout(dropout)
-        self.blocks = blocks(
-            num_layers, hidden_size, num_heads, feedforward_size, dropout, attention_dropout, norm, activation, True,
-            implementation,
-        )  # fmt: skip
+        self.blocks = blocks(num_layers, **options)
         self.norm = nn.LayerNorm(hidden_size) if norm == "pre" else nn.Identity()
         self.output = nn.Linear(hidden_size, self.num_answers)
 
@@ -78,7 +81,7 @@ class SequenceTransformer(SequenceModel):
         """
         h, mask = self.begin(x, lengths)  # (B, T, D)
         for block in self.blocks:
-            h = block.feed_forward(block.attend(h, mask)[0])
+            h = block(h, mask)
         return self.output(self.drop(self.pool(self.norm(h), lengths)))  # (B, T, D) -> (B, D) -> (B, K)
 
     def begin(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -97,5 +100,5 @@ class SequenceTransformer(SequenceModel):
         maps = []
         for block in self.blocks:
             maps.append(block.weights(h, mask))
-            h = block.feed_forward(block.attend(h, mask)[0])
+            h = block(h, mask)
         return maps

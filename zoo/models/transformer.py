@@ -5,8 +5,8 @@ Source:  Vaswani et al., Attention is all you need, 2017. The blocks stand in zo
 Input:   source (B, S) and target (B, T) int64, tokens of one vocabulary, filled up with PADDING.
 Output:  logits (B, T, V) float32 of the token that follows each of the target.
 Result:  configs/experiment/multi30k_transformer.yaml, multi30k_transformer_gpu.yaml.
-Differs: norm, activation and position are arguments, whose defaults are those of 2017; dropout of the attention weights
-         is another (2017: none).
+Differs: smaller by default (2017: 6 layers, D = 512); norm, activation and position are arguments, whose defaults are
+         those of 2017; dropout of the attention weights is another (2017: none); weights start as in Glorot 2010.
 
 Shapes: B batch, S source tokens, T target tokens, V vocabulary, D hidden size, A heads, d = D / A, L layers, C context.
 """
@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.attention import Positions, blocks, causal_mask, check
-from zoo.models.decoding import BEGIN, END, PADDING, beam_search, translation_loss
+from zoo.models.attention import Positions, blocks, check_arguments
+from zoo.models.decoding import BEGIN, END, PADDING, beam_search, check_source, check_target, translation_loss
 from zoo.models.dropout import Dropout
 from zoo.registry import register
 
-State = tuple[Tensor, ...]
+State = tuple[Tensor, ...]  # the source's mask; keys and values of the source, layer by layer; the same of the target
 
 
 @register("transformer")
@@ -57,11 +57,17 @@ class Transformer(nn.Module):
         implementation: str = "fused",
     ):
         super().__init__()
-        feedforward_size = feedforward_size or 4 * hidden_size
-        check(
-            hidden_size, num_heads, num_layers, feedforward_size, context_length, dropout, attention_dropout,
-            position, norm, activation, implementation,
-        )  # fmt: skip
+        options = {
+            "hidden_size": hidden_size,
+            "num_heads": num_heads,
+            "feedforward_size": feedforward_size or 4 * hidden_size,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "norm": norm,
+            "activation": activation,
+            "implementation": implementation,
+        }
+        check_arguments(num_layers=num_layers, context_length=context_length, position=position, **options)
         if vocab_size <= END + 1:
             raise ValueError(f"vocab_size must be >= {END + 2} (four special tokens and a word), got {vocab_size}")
         if not 0 <= label_smoothing < 1:
@@ -71,13 +77,10 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=hidden_size**-0.5)
         self.positions = Positions(position, context_length, hidden_size)
         self.drop = Dropout(dropout)
-        options = (
-            hidden_size, num_heads, feedforward_size, dropout, attention_dropout, norm, activation, True, implementation
-        )  # fmt: skip
-        self.encoder = blocks(num_layers, *options)
-        self.decoder = blocks(num_layers, *options, with_memory=True)
+        self.encoder = blocks(num_layers, **options)
+        self.decoder = blocks(num_layers, with_memory=True, **options)
         pre = norm == "pre"
-        self.encoder_norm, self.decoder_norm = (nn.LayerNorm(hidden_size) if pre else nn.Identity() for _ in "12")
+        self.encoder_norm, self.decoder_norm = (nn.LayerNorm(hidden_size) if pre else nn.Identity() for _ in range(2))
 
     @property
     def example_input(self) -> Tensor:
@@ -87,11 +90,13 @@ class Transformer(nn.Module):
     def forward(self, source: Tensor, target: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) of the token after each of target (B, T), for source (B, S), filled up with PADDING.
 
-        target: begins with BEGIN; None: that alone, T = 1. Raises ValueError for a sentence longer than C.
+        target: begins with BEGIN; None: that alone, T = 1.
+        Raises ValueError for other shapes, and for a sentence that is empty or longer than C.
         """
         state = self.start(source)
         if target is None:
             target = source.new_full((len(source), 1), BEGIN)
+        check_target(target, source)
         return self.output(self.decode(target, state)[0])
 
     def embed(self, x: Tensor, first: int = 0) -> Tensor:
@@ -103,10 +108,11 @@ class Transformer(nn.Module):
 
     def start(self, source: Tensor) -> State:
         """What the decoder needs of source (B, S): each of its layers' keys and values (B, A, S, d), and the mask."""
+        check_source(source)
         mask = (source != PADDING)[:, None, None]  # (B, 1, 1, S)
         h = self.embed(source)
         for block in self.encoder:
-            h = block.feed_forward(block.attend(h, mask)[0])
+            h = block(h, mask)
         h = self.encoder_norm(h)
         pairs = [block.memory_attention.keys_values(h) for block in self.decoder]
         return (mask, *(tensor for pair in pairs for tensor in pair))
@@ -117,11 +123,10 @@ class Transformer(nn.Module):
         memory, past = state[1 : 1 + count], state[1 + count :]
         first = past[0].shape[2] if past else 0
         h = self.embed(target, first)
-        causal = causal_mask(target.shape[1], first + target.shape[1], target.device)
         cache: State = ()
         for i, block in enumerate(self.decoder):
-            pair = slice(2 * i, 2 * i + 2)
-            h, now = block.attend(h, causal, past[pair] or None)
+            pair = slice(2 * i, 2 * i + 2)  # of this layer
+            h, now = block.attend(h, causal=True, past=past[pair] if past else None)
             h = block.feed_forward(block.attend_memory(h, memory[pair], mask))
             cache += now
         return self.decoder_norm(h), (mask, *memory, *cache)
@@ -154,10 +159,9 @@ class Transformer(nn.Module):
         """How much each target token (B, T) looks at which source token: L tensors (B, A, T, S)."""
         mask, *memory = self.start(source)
         h, maps = self.embed(target), []
-        causal = causal_mask(target.shape[1], target.shape[1], target.device)
         for i, block in enumerate(self.decoder):
-            pair = (memory[2 * i], memory[2 * i + 1])
-            h = block.attend(h, causal)[0]
+            pair = memory[2 * i : 2 * i + 2]  # of this layer
+            h = block.attend(h, causal=True)[0]
             maps.append(block.memory_weights(h, pair, mask))
             h = block.feed_forward(block.attend_memory(h, pair, mask))
         return maps
