@@ -75,7 +75,7 @@ MISTAKES = [  # what is typed, words of the answer
     ("model=lenet data=xor", "does not fit data=xor"),
     ("model=transformer data=pydoc", "context_length 256 against 64; set model.context_length to that"),
     ("model=transformer data=pydoc model.context_length=64", "every source sentence must hold a token"),
-    ("model=char_transformer data=digits", "model.vocabulary"),
+    ("model=char_transformer data=digits", "model 'char_transformer' needs 'vocabulary'"),
     ("model=char_transformer data=pydoc model.num_heads=3", "hidden_size must be a multiple of num_heads"),
     (
         "model=char_transformer data=pydoc model.context_length=9",
