@@ -18,7 +18,7 @@ from zoo.checkpoint import read_checkpoint
 from zoo.data.multi30k import Multi30k
 from zoo.errors import ConfigError, NumericError, OutputError
 from zoo.loggers import MetricsCSV
-from zoo.registry import load_all
+from zoo.registry import build, load_all
 
 Train = Callable[..., dict[str, Any]]
 
@@ -142,6 +142,19 @@ def test_every_precision_by_override(precision: str, train: Train) -> None:
         drawn = f"figures={str(cell == 'lstm').lower()}"  # the cell with two states
         result = train(*text, f"model.cell={cell}", f"trainer.precision={precision}", "trainer.max_epochs=2", drawn)
         assert 0 < result["metrics"]["test/loss"] < 5
+    given = [
+        "model=char_transformer",
+        "model.position=sinusoidal",
+        "model.hidden_size=16",
+        "model.num_layers=1",
+        *text[2:],
+    ]
+    result = train(*given, f"trainer.precision={precision}", "trainer.max_epochs=2", "run_dir=attention")
+    data = build("data", "text", {"path": str(ROOT / "LICENSE")})
+    data.load()
+    with torch.no_grad():
+        again = zoo.load("attention").loss((data.test[0][None, :-1], data.test[0][None, 1:]))["loss"]
+    assert float(again) == pytest.approx(result["metrics"]["test/loss"], rel=1e-6 if precision == "64-true" else 0.02)
 
 
 def test_gradients_are_clipped(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

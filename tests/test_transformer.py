@@ -13,6 +13,7 @@ import zoo
 from zoo.models.attention import MultiHeadAttention, Positions, attention, attention_weights, causal_mask, sinusoids
 from zoo.models.decoding import BEGIN, END, PADDING
 from zoo.models.dropout import Dropout
+from zoo.registry import build
 
 BOTH = pytest.mark.parametrize("implementation", ["fused", "reference"])
 NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
@@ -291,6 +292,17 @@ def test_a_text_longer_than_the_context_is_read_in_windows() -> None:
     for name in ("loss", "acc"):
         expected = sum(part[name] * n for part, n in zip(parts, (12, 12, 5), strict=True)) / 29
         torch.testing.assert_close(result[name], expected)
+
+
+@pytest.mark.parametrize("length", [5, 64, 200, 256, 300, 2000])
+def test_validation_and_test_come_in_whole_contexts(length: int) -> None:
+    """Or a character would be predicted from less than half a context on average."""
+    data = build("data", "pydoc", {"sequence_length": length, "batch_size": 1})
+    data.load()
+    for part in ("val", "test"):
+        windows = data.batches(part)
+        longest = (len(data.test[0]) - 1) // windows.batch_size
+        assert windows.sequence_length % length == 0 or windows.sequence_length == longest
 
 
 def test_writing_goes_on_where_the_context_is_full() -> None:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -91,15 +90,18 @@ def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
     x, _ = data.test
     x = x[:: len(x) // len(data.gaps)]  # (gaps, T), the first of each
     maps = [weights[:, :, -1] for weights in network.attention_maps(x)]  # (gaps, A, T) of each layer
-    figure = Figure(figsize=(12.0, 0.6 + 2.1 * len(maps) * ((maps[0].shape[1] + 1) // 2)), layout="constrained")
-    figure.suptitle(f"{title}: where the question mark looks; ringed: the symbol to remember")
+    places = [x.shape[1] - gap - 2 for gap in data.gaps]  # of the symbols asked for
     panels = [(f"layer {i + 1}, head {j + 1}", m[:, j]) for i, m in enumerate(maps) for j in range(m.shape[1])]
     columns = min(2, len(panels))
-    for axes, (label, weights) in zip(
-        figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat, panels, strict=False
-    ):
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(12.0, 0.6 + 2.1 * rows), layout="constrained")
+    figure.suptitle(f"{title}: where the question mark looks; ringed: the symbol to remember")
+    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if number == len(panels):  # an odd number leaves one over
+            axes.axis("off")
+            continue
+        label, weights = panels[number]
         axes.imshow(weights.float().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        places = [x.shape[1] - gap - 2 for gap in data.gaps]
         axes.scatter(places, range(len(places)), s=60, facecolors="none", edgecolors="#c0392b")
         axes.set_yticks(range(len(data.gaps)), map(str, data.gaps), fontsize=7)
         axes.set_ylabel("gap")
@@ -108,24 +110,25 @@ def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
     return figure
 
 
-def translation_maps(network: nn.Module, data: "DataSet", title: str, sentences: int = 4) -> dict[str, Figure]:
-    """Where each word of a translation looks in the source: means over the last layer's heads, and all of one."""
+def translation_maps(network: nn.Module, data: "DataSet", title: str) -> dict[str, Figure]:
+    """Where each piece of a translation looks in the source: four test sentences, and all heads on the first of them.
+
+    The four are drawn as the mean over the heads of the last layer.
+    """
     from zoo.data.subwords import pieces
 
-    lengths = (data.test[0] != PADDING).sum(1)
-    chosen = (lengths <= lengths.median()).nonzero()[:sentences, 0]  # short enough to be read on a slide
+    sources = data.test[0]
+    lengths = (sources != PADDING).sum(1)
+    shortest = lengths.argsort(stable=True)[: len(lengths) // 2]  # can be read on a slide
     figure = Figure(figsize=(12.0, 9.0), layout="constrained")
-    figure.suptitle(f"{title}: where each word of the translation looks")
-    for axes, i in zip(figure.subplots(2, 2).flat, chosen.tolist(), strict=True):
-        source = data.test[0][None, i, : int(lengths[i])]
-        written = network.translate(source)[0]
-        target = torch.cat([torch.tensor([BEGIN]), written])[None]
-        asked, asking = (
-            pieces(numbers, data.transform) for numbers in (source[0], torch.cat([written, torch.tensor([END])]))
-        )
-        maps = network.attention_maps(source, target)
-        panel(axes, maps[-1][0].mean(0), asking, asked, fontsize=8)
+    figure.suptitle(f"{title}: where each piece of the translation looks")
     figures = {"translations": figure}
-    if maps[0].shape[1] > 1:
-        figures["attention_maps"] = grid(maps, asking, asked, title)
+    for axes, i in zip(figure.subplots(2, 2).flat, shortest.sort().values[:4].tolist(), strict=False):
+        source = sources[None, i, : int(lengths[i])]
+        (written,) = network.translate(source)
+        maps = network.attention_maps(source, F.pad(written, (1, 0), value=BEGIN)[None])
+        asked, asking = (pieces(row, data.transform) for row in (source[0], F.pad(written, (0, 1), value=END)))
+        panel(axes, maps[-1][0].mean(0), asking, asked, fontsize=8)
+        if maps[0].shape[1] > 1 and "attention_maps" not in figures:
+            figures["attention_maps"] = grid(maps, asking, asked, title)
     return figures
