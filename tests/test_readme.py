@@ -75,6 +75,17 @@ def test_the_cells_rank_as_the_lectures_say() -> None:
     assert all(run["seconds"]["command"] <= 20 * 60 for lines in runs.values() for run in lines)
 
 
+def test_attention_recalls_over_every_gap_alike() -> None:
+    """Shanghai S41: the plain network's accuracy falls with the gap, that of attention stays."""
+    curves = {}
+    for name in ("recall_rnn", "recall_transformer"):
+        runs = [run["metrics"] for run in evidence(name)]
+        gaps = [metric for metric in runs[0] if metric.startswith("test/acc_gap_")]
+        curves[name] = [statistics.mean(run[gap] for run in runs) for gap in gaps]
+    assert min(curves["recall_transformer"]) > 0.99
+    assert curves["recall_rnn"][0] > 0.9 > 0.2 > curves["recall_rnn"][-1]
+
+
 def test_the_bag_of_words_is_quoted() -> None:
     runs = evidence("reviews_lstm") + evidence("reviews_transformer")
     bags = {run["metrics"]["test/acc_bag_of_words"] for run in runs}
