@@ -42,9 +42,9 @@ def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch:
     assert saved["global_step"] == 3
     torch.manual_seed(0)
     network = zoo.create(saved["zoo"]["model"], **saved["zoo"]["arguments"])
-    fixed = {name for name, _ in network.named_buffers() if name == "positions.table"}  # sinusoids
-    for name, start in network.state_dict().items():
-        assert torch.equal(start, saved["state_dict"][f"network.{name}"]) == (name in fixed), name
+    fixed = [key for key, _ in network.named_buffers() if key == "positions.table"]  # sinusoids
+    for key, start in network.state_dict().items():
+        assert torch.equal(start, saved["state_dict"][f"network.{key}"]) == (key in fixed), key
     assert result["experiment"] == name and result["expect"]
     assert all(metric in result["metrics"] for metric in result["expect"])
     assert [Path(path).exists() for path in result["figures"]] == [True] * len(result["figures"]) != []
