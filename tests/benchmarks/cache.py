@@ -20,9 +20,9 @@ def written(network: torch.nn.Module, cached: bool) -> tuple[float, str]:
     """Characters per second, and the text."""
     started = time.perf_counter()
     if cached:
-        text = "".join(network.generate("a", LENGTH, temperature=0))
+        text = "".join(network.generate("A", LENGTH, temperature=0))
     else:
-        x = network.encode("a")[None]
+        x = network.encode("A")[None]
         with torch.no_grad():
             for _ in range(LENGTH):
                 x = torch.cat([x, network(x)[:, -1:].argmax(2)], 1)
