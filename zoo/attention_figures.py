@@ -23,8 +23,7 @@ def attention_figures(network: nn.Module, data: "DataSet", title: str) -> dict[s
     if table is not None:
         figures["positions"] = position_heat_map(table.detach().float(), title)
     if hasattr(network, "translate"):
-        if network.attention_maps(*(part[:1] for part in data.test)):
-            figures |= translation_maps(network, data, title)
+        figures |= translation_maps(network, data, title)
     elif data.consecutive:
         x = data.test[0][None, : min(CHARACTERS, network.context_length)]
         labels = list(network.decode(x[0]))
@@ -113,7 +112,7 @@ def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
 def translation_maps(network: nn.Module, data: "DataSet", title: str) -> dict[str, Figure]:
     """Where each piece of a translation looks in the source: four test sentences, and all heads on the first of them.
 
-    The four are drawn as the mean over the heads of the last layer.
+    The four are drawn as the mean over the heads of the last layer. Nothing is drawn of a network without attention.
     """
     from zoo.data.subwords import pieces
 
@@ -127,6 +126,8 @@ def translation_maps(network: nn.Module, data: "DataSet", title: str) -> dict[st
         source = sources[None, i, : int(lengths[i])]
         (written,) = network.translate(source)
         maps = network.attention_maps(source, F.pad(written, (1, 0), value=BEGIN)[None])
+        if not maps:
+            return {}
         asked, asking = (pieces(row, data.transform) for row in (source[0], F.pad(written, (0, 1), value=END)))
         panel(axes, maps[-1][0].mean(0), asking, asked, fontsize=8)
         if maps[0].shape[1] > 1 and "attention_maps" not in figures:

@@ -4,6 +4,7 @@
 """
 
 import csv
+import functools
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -26,9 +27,15 @@ CURVES = {  # name: axis labels, and whether y is logarithmic
 
 def printable(text: str) -> str:
     """Text as matplotlib can show it: line ends as an arrow, a dot for what the font lacks, and no formulas."""
-    known = FT2Font(findfont(FONT)).get_charmap()
+    known = characters_of_the_font()
     shown = "".join(c if ord(c) in known else "\u00b7" for c in text.replace("\n", "\u21b5"))
     return shown.replace("$", r"\$")
+
+
+@functools.cache
+def characters_of_the_font() -> frozenset[int]:
+    """The code points that the font can show; it is read once, not for every label."""
+    return frozenset(FT2Font(findfont(FONT)).get_charmap())
 
 
 def kept_curve(name: str, curve: Curve, folder: Path, title: str) -> Figure:
