@@ -11,10 +11,14 @@ Lightning only by `python train.py`.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
+    from zoo.models.word_vectors import WordVectors
+
 __version__ = "0.1.0"
-__all__ = ["create", "list_models", "load"]
+__all__ = ["create", "list_models", "load", "load_vectors", "save_vectors"]
 
 
 def list_models() -> list[str]:
@@ -39,3 +43,20 @@ def load(path: str) -> "nn.Module":
     from zoo.checkpoint import load_network
 
     return load_network(path)
+
+
+def save_vectors(network: "WordVectors", path: "str | Path") -> None:
+    """Write word vectors in word2vec's format: binary where the name ends in .bin, else text; .gz packs them.
+
+    Raises OutputError.
+    """
+    from zoo import vector_files
+
+    vector_files.save_vectors(network, path)
+
+
+def load_vectors(path: "str | Path") -> "WordVectors":
+    """Read word vectors in word2vec's format, as gensim and others write it too. Raises DataError."""
+    from zoo import vector_files
+
+    return vector_files.load_vectors(path)

@@ -234,9 +234,10 @@ class Progress(pl.Callback):
             self.tell(trainer, f"loss {float(outputs['loss']):.4f}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """The epoch's metrics."""
+        """The epoch's metrics, without details such as `val/analogies/family`."""
         if time.monotonic() - self.printed > 1 or trainer.global_step == self.total_steps:
-            self.tell(trainer, "  ".join(f"{name} {value:.4f}" for name, value in sorted(module.means.items())))
+            means = [(name, value) for name, value in sorted(module.means.items()) if name.count("/") == 1]
+            self.tell(trainer, "  ".join(f"{name} {value:.4f}" for name, value in means))
 
     def tell(self, trainer: Any, text: str) -> None:
         """Where the run is, and how long it has taken."""

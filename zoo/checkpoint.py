@@ -12,8 +12,9 @@ import io
 import os
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
@@ -37,14 +38,20 @@ def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
 
 
 def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
-    """Write a file beside its final place, sync it, rename it. Raises OutputError and leaves the previous file."""
-    path = Path(path)
+    """Write a file, whole. Raises OutputError and leaves the previous file."""
+    with written_whole(Path(path)) as file:
+        for piece in parts:
+            file.write(piece)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be written beside its final place, synced and renamed at the end. Raises OutputError, likewise."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
-            for piece in parts:
-                file.write(piece)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -124,9 +131,12 @@ def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path
         theirs = tuple(weights[name].shape) if name in weights else "nothing of that name"
         if ours != theirs:
             about = content["zoo"]
+            arguments = {
+                key: text if len(text := repr(value)) <= 60 else "..." for key, value in about["arguments"].items()
+            }
             raise CheckpointError(
-                f"{source} does not fit: it has {theirs} for {name!r}, the network {ours}; "
-                f"it holds model={about['model']} with {about['arguments']}"
+                f"{source} does not fit: it has {theirs} for {name!r}, the network {ours}; it holds "
+                f"model={about['model']} with " + ", ".join(f"{key}={text}" for key, text in arguments.items())
             )
     theirs, ours = content["zoo"]["arguments"].get("vocabulary"), getattr(network, "vocabulary", None)
     if theirs != ours:  # of the same size, or a weight would not have fitted; but each number is another character

@@ -18,7 +18,9 @@ from zoo.attention_figures import attention_figures
 from zoo.checkpoint import write_whole
 from zoo.curves import SIZE, kept_curve
 from zoo.models.recurrent import Cells
+from zoo.models.word_vectors import WordVectors
 from zoo.recurrent_figures import recurrent_figures
+from zoo.word_figures import word_figures
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -49,6 +51,8 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     if hasattr(network, "attention_maps"):
         with torch.no_grad():
             figures |= attention_figures(network, data, title)
+    if isinstance(network, WordVectors):
+        figures |= word_figures(network, folder, title)
     if hasattr(data, "accuracy_by_gap"):
         curve = data.accuracy_by_gap(network)
         figures["accuracy_by_gap"] = kept_curve("accuracy_by_gap", curve, folder / "figures", title)
@@ -81,6 +85,8 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
     left, right = figure.subplots(1, 2)
     for name, points in sorted(series.items()):
         part, _, metric = name.partition("/")
+        if "/" in metric:  # a detail, such as the share of one section of the analogies
+            continue
         axes = left if metric == "loss" else right
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
         label = part if metric in ("loss", "acc") else f"{part} {metric}"

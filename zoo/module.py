@@ -69,13 +69,20 @@ class ZooModule(pl.LightningModule):
             self.finish("train", step)
         return loss
 
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Nothing for a network that has changed its weights itself, in `update`; the optimizer then does nothing."""
+        if loss.requires_grad:
+            super().backward(loss, *args, **kwargs)
+
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """One batch of the validation set."""
         self.add("val", batch)
 
     def on_validation_epoch_end(self) -> None:
         """Tell Lightning too, whose early stopping looks there."""
-        self.log_dict(self.finish("val", self.global_step), logger=False)
+        data = self.trainer.datamodule.data
+        found = data.probe(self.network) if data.probes_while_training else {}
+        self.log_dict(self.finish("val", self.global_step, found), logger=False)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """One batch of the test set."""
@@ -88,10 +95,15 @@ class ZooModule(pl.LightningModule):
     def add(self, part: str, batch: Any) -> Tensor:
         """The loss of one batch. Metrics are summed here and logged once per epoch: a log call is dear.
 
+        A network that has `update(batch, lr)` learns by that instead of by `loss`, its gradient and the optimizer, of
+        which it takes the learning rate only; it gives the same metrics.
+
         Besides its metrics a network's `loss` may give `state`, to be carried along, and `items`, the number (int or
         tensor) that the metrics are means over; by default that of targets, of which a text has one per character.
         """
-        if self.carries_state:
+        if part == "train" and hasattr(self.network, "update"):
+            metrics = self.network.update(batch, self.trainer.optimizers[0].param_groups[0]["lr"])
+        elif self.carries_state:
             metrics = self.network.loss(batch, self.states.get(part))
             self.states[part] = metrics["state"]
         else:
@@ -107,11 +119,15 @@ class ZooModule(pl.LightningModule):
         self.items[part] = self.items[part] + items  # a tensor stays where it is: nothing waits for the GPU
         return metrics["loss"]
 
-    def finish(self, part: str, step: int) -> dict[str, float]:
-        """The means of this part since it began; they go to the loggers, and the sums start afresh."""
+    def finish(self, part: str, step: int, found: dict[str, float] | None = None) -> dict[str, float]:
+        """The means of this part since it began, and what else was found; the sums start afresh.
+
+        They go to the loggers.
+        """
         keys = [key for key in self.sums if key.startswith(part + "/")]
-        items = int(self.items[part])
+        items = max(1, int(self.items[part]))
         means = {key: float(self.sums.pop(key)) / items for key in keys}
+        means |= {f"{part}/{name}": float(value) for name, value in (found or {}).items()}
         self.items[part] = 0
         self.means |= means
         if part != "train":

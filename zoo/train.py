@@ -43,6 +43,11 @@ def run(settings: "Settings") -> dict[str, Any]:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing has begun; a folder with something in it stays
         raise
+    if getattr(network, "takes_all_at_once", False) and len(data.batches("train")) * settings.trainer.max_epochs > 1:
+        raise ConfigError(
+            f"model={settings.names['model']} takes the whole training set at once: data.batch_size must be "
+            f">= {len(data.train[0])} and trainer.max_epochs 1"
+        )
     about["transform"] = data.transform  # with the vocabulary, which some sets know only now
     write_config(settings, folder)
     network.eval()
@@ -126,6 +131,7 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     network = build("model", settings.names["model"], arguments)
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
+    check_update(network, settings)
     if settings.pretrained:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
     return data, network, recipe, describe(settings, arguments) | {"fingerprint": data.fingerprint}
@@ -155,6 +161,23 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
             f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
             f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def check_update(network: "nn.Module", settings: "Settings") -> None:
+    """Of optimizer and trainer, a network that changes its weights itself heeds the learning rate and its schedule.
+
+    What else is asked for would be left undone without a word. Raises ConfigError.
+    """
+    if not hasattr(network, "update"):
+        return
+    own = f"model={settings.names['model']} takes steps of its own"
+    optimizer = settings.optimizer
+    if settings.names["optimizer"] != "sgd" or optimizer["momentum"] or optimizer["weight_decay"]:
+        raise ConfigError(f"{own}: it needs optimizer=sgd, without momentum and weight_decay")
+    if settings.trainer.gradient_clip_norm is not None:
+        raise ConfigError(f"{own}: trainer.gradient_clip_norm must be null")
+    if settings.trainer.precision not in ("32-true", "bf16-mixed"):
+        raise ConfigError(f"{own}: trainer.precision must be 32-true or bf16-mixed, got {settings.trainer.precision!r}")
 
 
 def processor_name(accelerator: str) -> str:

@@ -30,6 +30,7 @@ class DataSet:
     fingerprint: tells contents apart where the same settings may mean another content (a file of the user's).
     consecutive: whether a batch goes on where the one before has ended, so that a network may carry its state along.
     probes_untrained: whether the probe is taken before training too; not where it is slow and would say nothing.
+    probes_while_training: whether it is taken after each validation, into metrics.csv.
     """
 
     provides: dict[str, Any]
@@ -37,6 +38,7 @@ class DataSet:
     fingerprint = ""
     consecutive = False
     probes_untrained = True
+    probes_while_training = False
     train: Split
     val: Split
     test: Split

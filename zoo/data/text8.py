@@ -1,0 +1,53 @@
+"""text8: the first 10^8 characters of an English Wikipedia, letters and spaces only, the usual corpus for word vectors.
+
+Source: Mahoney, Large text compression benchmark, 2006; from the English Wikipedia of March 2006, licence CC BY-SA.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from zoo.data.corpus import WordSet
+from zoo.data.fetch import File, fetch
+from zoo.data.numbering import BLOCK
+from zoo.errors import DataError
+from zoo.registry import register
+
+URL = "https://mattmahoney.net/dc/text8.zip"
+FILE = File("text8.zip", "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232", 31_344_016)
+SIZE = 100_000_000  # bytes, unpacked
+
+
+@register("text8", group="data")
+class Text8(WordSet):
+    """17,005,207 words in one line; of them 71,290 different ones stand there five times or more.
+
+    Its arguments are those of `corpus`, without the path.
+    """
+
+    key = [FILE.sha256]
+
+    def __init__(
+        self,
+        batch_size: int = 512,
+        min_count: int = 5,
+        max_vocab_size: int | None = None,
+        held_out: float = 0.01,
+        similarity: list[str] = ["wordsim353.tsv", "simlex999.txt"],  # noqa: B006  (read, never changed)
+        analogies: str | None = "questions-words.txt",
+        cache: str = "runs/corpora",
+        root: str | None = None,
+    ):
+        super().__init__(batch_size, min_count, max_vocab_size, held_out, similarity, analogies, cache, root)
+
+    def blocks(self) -> Iterator[tuple[bytes, float]]:
+        """Out of the archive, fetched where it is not there. Raises DataError."""
+        path = fetch(URL, self.root / FILE.name, FILE)
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open("text8") as file:
+                done = 0
+                while piece := file.read(BLOCK):
+                    done += len(piece)
+                    yield piece, done / SIZE
+        except (zipfile.BadZipFile, KeyError, OSError, zlib.error) as error:
+            raise DataError(f"cannot read {path}: {error}") from error
