@@ -16,19 +16,20 @@ from zoo.torchvision_operators import declare_missing_operators
 
 ROOT = Path(__file__).parent.parent
 DATA_ROOT = Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache")
-FETCHED = {  # data sets that need a file, and the first word of the experiments on them
+FETCHED = {  # files that data sets need, by the data set and by the first word of the experiments on it
     "mnist": "MNIST/raw",
     "shakespeare": "tinyshakespeare.txt",
     "irish": "irish.abc",
     "reviews": "movie_reviews.zip",
     "multi30k": "multi30k",
+    "text8": "text8.zip wordsim353.tsv simlex999.txt questions-words.txt",
+    "english": "english.txt.gz wordsim353.tsv simlex999.txt questions-words.txt",
 }
 
 
 def there(name: str) -> bool:
     """Whether the data set, or that of the experiment, can be read without a network."""
-    needed = FETCHED.get(name.partition("_")[0])
-    return needed is None or (DATA_ROOT / needed).exists()
+    return all((DATA_ROOT / needed).exists() for needed in FETCHED.get(name.partition("_")[0], "").split())
 
 
 def needs(name: str) -> pytest.MarkDecorator:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, marked, needs_mnist
+from conftest import DATA_ROOT, ROOT, marked, needs_mnist
 
 from zoo.data.dataset import Batches, DataSet, mix
 from zoo.errors import ConfigError, DataError
@@ -19,9 +19,18 @@ SETS = marked(sorted(load_all()["data"]))
 VARYING = ("multi30k",)  # a batch is as long as its longest sentence
 
 
+@pytest.fixture(autouse=True)
+def no_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a data set keeps for itself lies in a folder of the test."""
+    monkeypatch.setenv("ZOO_DATA_DIR", str(DATA_ROOT.resolve()))
+    monkeypatch.chdir(tmp_path)
+
+
 def loaded(name: str, **arguments: object) -> DataSet:
-    if name == "text":
+    if name in ("text", "corpus"):
         arguments["path"] = str(ROOT / "README.md")
+    if name == "corpus":  # small, and not judged: the tests of word vectors are fetched
+        arguments |= {"min_count": 1, "similarity": [], "analogies": None}
     data = build("data", name, arguments)
     data.load()
     return data
@@ -32,6 +41,12 @@ def test_items_are_what_the_set_provides(name: str) -> None:
     data = loaded(name)
     provides = data.provides
     for part in ("train", "val", "test"):
+        if "words" in provides:  # runs of their numbers, without targets; one number more ends a sentence
+            (x,) = getattr(data, part)
+            assert list(x.shape[1:]) == provides["input_shape"] and len(x) > 0
+            assert x.dtype == torch.int32 and 0 <= x.min() and x.max() <= len(provides["words"])
+            assert len(provides["counts"]) == len(provides["words"])
+            continue
         x, targets = next(iter(data.batches(part)))[:: 1 if len(data.train) < 3 else 2]
         assert len(targets) == len(x) > 0
         if "vocabulary" in provides:

@@ -20,6 +20,8 @@ PROVIDED = {  # as a data set would
     "vocabulary": "abcdefghij",
     "vocab_size": 10,
     "context_length": 6,
+    "words": list("abcdefghij"),
+    "counts": [10] * 10,
 }
 
 ABC = {"vocabulary": "abc", "cell": "rnn", "hidden_size": 3, "implementation": "reference"}
@@ -81,6 +83,15 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
         None,
     ),
 ]
+SAMPLING = 6 * math.log(2)  # one word that is there, five that were drawn
+MORE += [
+    ("word2vec", {"embedding_dim": 4}, 2 * 40, SAMPLING),
+    ("word2vec", {"embedding_dim": 4, "architecture": "cbow"}, 2 * 40, SAMPLING),
+    ("word2vec", {"embedding_dim": 4, "objective": "softmax"}, 2 * 40, None),
+    ("word2vec", {"embedding_dim": 4, "objective": "hierarchical_softmax"}, 40 + 9 * 4, None),
+    ("word_svd", {"embedding_dim": 4}, 2 * 40, None),
+    ("word_svd", {"embedding_dim": 4, "weighting": "log"}, 2 * 40, None),
+]
 CASES = [(name, given) for name, given, _, _ in MORE]
 CASES += [(name, {}) for name in zoo.list_models() if name not in {case[0] for case in CASES}]
 
@@ -89,11 +100,17 @@ def make(name: str, given: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, A
     torch.manual_seed(0)
     parameters = inspect.signature(load_all()["model"][name]).parameters
     arguments = {k: v for k, v in PROVIDED.items() if k in parameters} | given
-    return zoo.create(name, **arguments), arguments
+    net = zoo.create(name, **arguments)
+    if name == "word2vec":  # its output layer starts at zero, and nothing would reach the vectors in the first step
+        torch.nn.init.normal_(net.output_vectors, std=0.01)
+    return net, arguments
 
 
-def batch(net: torch.nn.Module, arguments: dict[str, Any], size: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(net: torch.nn.Module, arguments: dict[str, Any], size: int = 20) -> tuple[torch.Tensor, ...]:
+    """What `loss` takes."""
     shape = (size, *net.example_input.shape[1:])
+    if "words" in arguments:  # running text, without targets
+        return (torch.randint(10, (size, 8)).int(),)
     if "vocabulary" in arguments:  # a text: a target for each character
         return tuple(torch.randint(classes(arguments), shape) for _ in range(2))
     if hasattr(net, "translate"):  # sentences without special tokens but the first and the last
@@ -106,7 +123,14 @@ def batch(net: torch.nn.Module, arguments: dict[str, Any], size: int = 20) -> tu
     return x, torch.arange(size) % classes(arguments)
 
 
+def items(net: torch.nn.Module, arguments: dict[str, Any]) -> torch.Tensor:
+    """What `forward` takes."""
+    return torch.randint(10, (20, 1)) if "words" in arguments else batch(net, arguments)[0]
+
+
 def classes(arguments: dict[str, Any]) -> int:
+    if "words" in arguments:
+        return len(arguments["words"])
     if "vocabulary" in arguments:
         return len(arguments["vocabulary"])
     return arguments["num_classes"] if "num_classes" in arguments else arguments["vocab_size"]
@@ -118,7 +142,7 @@ def test_example_input_gives_finite_outputs_one_per_item(name: str, given: dict[
     net.eval()
     with torch.no_grad():
         assert net(net.example_input).isfinite().all()
-        x, _ = batch(net, arguments)
+        x = items(net, arguments)
         logits = net(x)
     assert len(logits) == len(x)
     # No item sees another, in eval mode.
@@ -137,12 +161,14 @@ def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str, gi
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
 
 
-@pytest.mark.parametrize(("name", "given"), CASES)
+# The words that word2vec draws go by their place in the text; tests/test_word2vec.py looks at them.
+@pytest.mark.parametrize(("name", "given"), [case for case in CASES if case[0] != "word2vec"])
 def test_loss_does_not_depend_on_the_order_of_the_items(name: str, given: dict[str, Any]) -> None:
     net, arguments = make(name, given)
-    x, targets = batch(net.eval(), arguments)
-    order = torch.randperm(len(x))
-    torch.testing.assert_close(net.loss((x, targets))["loss"], net.loss((x[order], targets[order]))["loss"])
+    tensors = batch(net.eval(), arguments)
+    order = torch.randperm(len(tensors[0]))
+    other = net.loss(tuple(tensor[order] for tensor in tensors))
+    torch.testing.assert_close(net.loss(tensors)["loss"], other["loss"])
 
 
 @pytest.mark.parametrize(("name", "given", "count", "_"), MORE)
@@ -160,7 +186,7 @@ def test_saved_and_loaded_it_is_the_same_network(name: str, given: dict[str, Any
     write_checkpoint({"zoo": {"model": name, "arguments": arguments}, "state_dict": weights}, path)
     again = zoo.load(str(path))
     assert not again.training
-    x, _ = batch(net, arguments)
+    x = items(net, arguments)
     assert torch.equal(again(x), net.eval()(x))
 
 
@@ -180,7 +206,8 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     path = Path(inspect.getfile(load_all()["model"][name]))
     text = path.read_text()
     allowed = {"torch", "math", "collections", "typing"}
-    parts = ("activations", "attention", "characters", "decoding", "dropout", "recurrent", "sequences")
+    parts = ("activations", "attention", "characters", "decoding", "dropout", "huffman", "recurrent", "sequences")
+    parts += ("word_vectors",)
     shared = ("zoo.registry", *(f"zoo.models.{part}" for part in parts))  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -254,6 +281,18 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("seq2seq", {"vocab_size": 4}, "vocab_size must be >= 5"),
         ("seq2seq", {"attention": "luong"}, "attention must be one of bahdanau, none, got 'luong'"),
         ("seq2seq", {"embedding_dim": 0}, "embedding_dim must be >= 1, got 0"),
+        ("word2vec", {"architecture": "glove"}, "architecture must be one of skipgram, cbow, got 'glove'"),
+        ("word2vec", {"objective": "nce"}, "objective must be one of negative_sampling, hierarchical_softmax, softmax"),
+        ("word2vec", {"window": 0}, "window must be >= 1, got 0"),
+        ("word2vec", {"embedding_dim": 0}, "embedding_dim must be >= 1, got 0"),
+        ("word2vec", {"negatives": -1}, "negatives must be >= 1, got -1"),
+        ("word2vec", {"sample": -1e-3}, r"must lie in \[0, 1\], got -0.001"),
+        ("word2vec", {"counts": [1]}, "counts must be 3 numbers >= 1, one per word"),
+        ("word2vec", {"words": ["a", "b", "a"]}, "two or more, each once, got 3, 2 different"),
+        ("word2vec", {"words": "abc"}, r"words must be of type list\[str\], got 'abc'"),
+        ("word_svd", {"weighting": "tfidf"}, "weighting must be one of ppmi, log, got 'tfidf'"),
+        ("word_svd", {"embedding_dim": 4}, "embedding_dim must be at most the number of words, 3, got 4"),
+        ("word_svd", {"shift": 0.5}, "shift must be a finite number >= 1, got 0.5"),
         ("lennet", {}, r"unknown model 'lennet' \(did you mean 'lenet'\?\); valid: "),
     ],
 )
@@ -264,6 +303,8 @@ def test_bad_values_are_named_with_their_rule(name: str, wrong: dict[str, Any], 
         "char_transformer": {"vocabulary": "abc", "context_length": 6},
         "sequence_transformer": {"num_classes": 10, "vocab_size": 5, "in_features": 0, "context_length": 6},
         "transformer": {"vocab_size": 10},
+        "word2vec": {"words": ["a", "b", "c"], "counts": [3, 2, 1]},
+        "word_svd": {"words": ["a", "b", "c"], "counts": [3, 2, 1], "embedding_dim": 2},
         "seq2seq": {"vocab_size": 10},
         "mlp": {"num_classes": 10, "in_features": 2},
         "many_mlps": {"num_classes": 10, "in_features": 2},

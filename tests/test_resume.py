@@ -45,6 +45,8 @@ RUNS = {
                   "model.attention_dropout=0.1", "model.implementation=reference", "data=text",
                   f"data.path={ROOT / 'LICENSE'}", "data.batch_size=4", "data.sequence_length=23", "optimizer=adamw",
                   "trainer.precision=bf16-mixed", "trainer.max_epochs=3"],
+    "own steps": ["model=word2vec", "data=pydoc_words", "data.batch_size=22", "model.embedding_dim=8", "optimizer=sgd",
+                  "optimizer.schedule=linear", "trainer.max_epochs=3"],
 }  # fmt: skip
 
 

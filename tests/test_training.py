@@ -39,7 +39,7 @@ def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch:
     monkeypatch.setattr(Multi30k, "load", few)
     result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run", *small)
     saved = read_checkpoint("run/checkpoints/last.ckpt")
-    assert saved["global_step"] == 3
+    assert saved["global_step"] == (1 if name == "english_svd" else 3)  # which computes all at once
     torch.manual_seed(0)
     network = zoo.create(saved["zoo"]["model"], **saved["zoo"]["arguments"])
     fixed = [key for key, _ in network.named_buffers() if key == "positions.table"]  # sinusoids

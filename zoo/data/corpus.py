@@ -68,6 +68,7 @@ class WordSet(DataSet):
         """Number the words, or take their numbers from the cache. Raises DataError, OutputError."""
         if self.words:
             return
+        _ = self.pairs, self.questions  # what is wrong with them is said now, not when an epoch is over
         text = numbered(self.source, self.key, self.blocks, self.cache, self.min_count, self.max_vocab_size)
         held_out = max(1, round(self.held_out * len(text.runs)))
         if len(text.runs) <= held_out:

@@ -82,17 +82,18 @@ def read(folder: Path) -> Numbered:
     """What `build` has written. Raises DataError where it is damaged."""
     try:
         about = json.loads((folder / "corpus.json").read_text())
-        path = folder / "numbers.i32"
-        if path.stat().st_size != about["numbers"] * 4:
-            raise ValueError("its size is wrong")
-        words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
-        if len(words) != len(about["counts"]):
+        numbers, counts, fingerprint = about["numbers"], about["counts"], about["fingerprint"]
+        for name, size in (("numbers.i32", 4 * numbers), ("words.txt", about["words"])):
+            if (folder / name).stat().st_size != size:
+                raise ValueError(f"the size of {name} is wrong")
+        words = (folder / "words.txt").read_bytes().decode().split("\n")
+        if len(words) != len(counts):
             raise ValueError("words and counts do not match")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is damaged ({error}); delete it to have it made again") from error
     # Not shared: nothing that is done to the tensor reaches the file.
-    numbers = torch.from_file(str(path), shared=False, size=about["numbers"], dtype=torch.int32)
-    return Numbered(words, about["counts"], numbers.view(-1, RUN), about["fingerprint"])
+    runs = torch.from_file(str(folder / "numbers.i32"), shared=False, size=numbers, dtype=torch.int32).view(-1, RUN)
+    return Numbered(words, counts, runs, fingerprint)
 
 
 def build(name: str, blocks: Iterator[tuple[bytes, float]], folder: Path, min_count: int, most: int | None) -> None:
@@ -114,8 +115,8 @@ def build(name: str, blocks: Iterator[tuple[bytes, float]], folder: Path, min_co
         final[SENTENCE_END] = len(order)
         numbers = renumber(part / "seen.i32", part / "numbers.i32", final)
         (part / "seen.i32").unlink()
-        (part / "words.txt").write_text("\n".join(words[i] for i in order.tolist()), encoding="utf-8")
-        about = {"numbers": numbers, "fingerprint": fingerprint, "counts": seen[order].tolist()}
+        size = (part / "words.txt").write_bytes("\n".join(words[i] for i in order.tolist()).encode())
+        about = {"numbers": numbers, "words": size, "fingerprint": fingerprint, "counts": seen[order].tolist()}
         (part / "corpus.json").write_text(json.dumps(about))
         with contextlib.suppress(FileExistsError, NotADirectoryError):
             part.rename(folder)
@@ -143,9 +144,9 @@ def number_in_order_of_sight(
     words: list[str] = []
     counts = np.zeros(1 << 16, dtype=np.int64)
     total, offset, rest, shown = 0, 0, b"", time.monotonic()
-    for piece, share in itertools.chain(blocks, [(b"\n", 1.0)]):  # the last line may lack its end
+    for piece, share in itertools.chain(blocks, [(b"", 1.0)]):
         digest.update(piece)
-        text = rest + piece
+        text = rest + (piece or b"\n")  # the last line may lack its end
         cut = max(text.rfind(space) for space in SPACES) + 1  # no word goes on after it
         text, rest = text[:cut], text[cut:]
         if len(rest) > BLOCK:

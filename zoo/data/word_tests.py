@@ -5,6 +5,7 @@ Sources: WordSim-353 (Finkelstein et al., Placing search in context, 2002), SimL
 the vocabulary.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -41,6 +42,8 @@ def read_pairs(path: Path) -> list[tuple[str, str, float]]:
         try:
             first, second, score = line.lower().split("\t")[:3]
             pairs.append((first.strip(), second.strip(), float(score)))
+            if not math.isfinite(pairs[-1][2]):
+                raise ValueError(score)
         except ValueError as error:
             raise DataError(f"{path} line {number}: want word, tab, word, tab, number, got {line[:60]!r}") from error
     if not pairs:
@@ -54,9 +57,9 @@ def read_analogies(path: Path) -> dict[str, list[list[str]]]:
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.lower().split()
         if line.startswith(":") and len(words) > 1:
-            sections[words[1]] = []
+            section = sections.setdefault("-".join(words[1:]), [])
         elif len(words) == 4 and sections:
-            sections[next(reversed(sections))].append(words)
+            section.append(words)
         elif words:
             raise DataError(f"{path} line {number}: want `: section` or, after one, four words, got {line[:60]!r}")
     if not any(sections.values()):
@@ -67,7 +70,7 @@ def read_analogies(path: Path) -> dict[str, list[list[str]]]:
 def judge_pairs(network: WordVectors, pairs: list[tuple[str, str, float]]) -> tuple[float, int]:
     """Spearman's rank correlation between cosines and what people say, and of how many pairs both words are known.
 
-    0 where fewer than three pairs are known, or all cosines are the same.
+    0 where fewer than three pairs are known, or all cosines or all judgements of them are the same.
     """
     from scipy.stats import spearmanr
 
@@ -77,7 +80,7 @@ def judge_pairs(network: WordVectors, pairs: list[tuple[str, str, float]]) -> tu
         return 0.0, len(known)
     first, second, scores = zip(*known, strict=True)
     cosines = (unit[list(first)] * unit[list(second)]).sum(1)
-    if cosines.max() == cosines.min():
+    if cosines.max() == cosines.min() or max(scores) == min(scores):
         return 0.0, len(known)
     return float(spearmanr(cosines.numpy(), scores).statistic), len(known)
 
@@ -85,9 +88,11 @@ def judge_pairs(network: WordVectors, pairs: list[tuple[str, str, float]]) -> tu
 def judge_analogies(network: WordVectors, questions: list[list[str]]) -> tuple[int, int]:
     """How many questions a : b, c : d are answered with d, and of how many all four words are known.
 
-    The answer is the word of the largest cosine to b - a + c that is none of the three (3CosAdd).
+    The answer is the word of the largest cosine to b - a + c that is none of the three (3CosAdd). Of several spellings
+    only the commonest may be it: `Better` is no answer to good : better, bad : ?
     """
-    numbers, unit = lower_case(network), network.unit_vectors()[:KNOWN]
+    rows = sorted(lower_case(network).values())
+    numbers, unit = {network.words[row].lower(): i for i, row in enumerate(rows)}, network.unit_vectors()[rows]
     known = [[numbers[word] for word in words] for words in questions if all(word in numbers for word in words)]
     right = 0
     for part in torch.tensor(known, dtype=torch.int64, device=unit.device).view(-1, 4).split(1024):

@@ -42,11 +42,11 @@ OBJECTIVES = ("negative_sampling", "hierarchical_softmax", "softmax")
 
 
 class Block(NamedTuple):
-    """Some chunks of text, drawn from it."""
+    """Some chunks of text, as they are drawn from it."""
 
     places: Tensor  # (N, L), for each word the row of `masks`
-    around: Tensor  # (N, L + 2 W), numbers of the words and of those around the chunk
-    negatives: Tensor  # (N, K)
+    inputs: Tensor  # (N, I), the words whose vectors are read: skip-gram's L words, CBOW's L + 2 W
+    targets: Tensor  # (N, T), the words to be predicted: skip-gram's L + 2 W, CBOW's L; then K negatives
 
 
 @register("word2vec")
@@ -126,7 +126,7 @@ class Word2Vec(WordVectors):
             asked = torch.zeros(rows, dtype=torch.float64)  # (V - 1,)
             asked.index_add_(0, paths["nodes"].flatten(), (kept[:, None] * paths["on_path"]).flatten())
         else:
-            asked = 2 * kept
+            asked = 4 * kept  # a softmax may be four times as steep as a sigmoid
         context = window + 1  # words around a word, on average
         tables["input_load"] = asked.sum() * kept * (context if self.skipgram else 1 / context)
         tables["output_load"] = asked * (context if self.skipgram else 1)
@@ -192,33 +192,33 @@ class Word2Vec(WordVectors):
         input_rate, output_rate = self.rates(lr)
         for number, block in enumerate(self.draw(batch)):
             layer = self.layer(block)
-            scores = torch.bmm(layer.hidden, layer.outputs.mT)  # (N, L, O)
+            scores = torch.bmm(layer.hidden, layer.outputs.mT).to(self.pairs)  # (N, L, O)
             if number == 0:
                 pairs = self.pairs[block.places].sum()
-                loss = self.nats(scores.to(self.pairs), layer.wanted, layer.weight) / pairs.clamp(min=1)
+                loss = self.nats(scores, layer.wanted, layer.weight) / pairs.clamp(min=1)
                 report = {"loss": loss, "items": pairs}
             error = self.error(scores, layer.wanted, layer.weight)  # (N, L, O)
             # Rates are multiplied into the smallest of the factors; for CBOW each word of a context takes its share.
-            input_rates = rows_of(input_rate, layer.inputs)  # (N, I, 1)
+            rates, output_rates = input_rate[block.inputs], output_rate[layer.rows][:, None]  # (N, I), (N, 1, O)
+            output_step = torch.bmm((error * output_rates).mT, layer.hidden)
             if layer.mean is None:
-                step = torch.bmm(error * input_rates.view(len(error), -1, 1), layer.outputs)
+                step = torch.bmm(error * rates.view(len(error), -1, 1), layer.outputs)
             else:
                 step = torch.bmm(error, layer.outputs).view(*layer.mean.shape[:2], -1)
-                step = torch.bmm((layer.mean * input_rates.mT).mT, step)
-            output_step = torch.bmm((error * rows_of(output_rate, layer.rows).mT).mT, layer.hidden)
-            add_to_rows(self.vectors, layer.inputs, step)
+                step = torch.bmm((layer.mean * rates[:, None]).mT, step)
+            add_to_rows(self.vectors, block.inputs, step)
             add_to_rows(self.output_vectors, layer.rows, output_step)
         return report
 
     def rates(self, lr: float) -> tuple[Tensor, Tensor]:
-        """What a row of the two tables is moved by, (V, 1) and (V or V - 1, 1): -lr, or less where it is used too often.
+        """What a row of the two tables is moved by, (V,) and (V or V - 1,): -lr, or less where it is used too often.
 
         All of a block's pairs push a row at once, from where it stands before. Of a few dozen pushes each would still
         go the right way; of the hundreds that the commonest words get, all together they would overshoot.
         """
         block_size = self.chunks_per_block * self.chunk_length
         loads = (self.input_load, self.output_load)  # comparisons per word of text that a row takes part in, on average
-        return tuple(-(STEADY / (block_size * load)).clamp(max=lr)[:, None] for load in loads)
+        return tuple(-(STEADY / (block_size * load)).clamp(max=lr) for load in loads)
 
     def draw(self, batch: tuple[Tensor]) -> Iterator[Block]:
         """Subsampling, windows and negatives of runs of text, in blocks.
@@ -250,42 +250,48 @@ class Word2Vec(WordVectors):
         places = F.pad(left * (window + 1) + right, (0, filling)).view(chunks, length) * length  # rows of `masks`
         places += torch.arange(length, device=device)
         around = F.pad(words, (window, window + filling)).unfold(0, length + 2 * window, length)  # (N, L + 2 W)
-        drawn = torch.rand(chunks, self.negatives_per_chunk, generator=generator, device=device)
-        negatives = torch.searchsorted(self.noise, drawn).clamp_(max=len(self.words) - 1)  # (N, K)
+        centres = around[:, window : window + length].contiguous()  # (N, L)
+        inputs, targets = (centres, around) if self.skipgram else (around, centres)
+        if self.objective == "negative_sampling":
+            # A chunk's negatives are spread evenly: one from each K-th part of the distribution, common words to rare.
+            strata = torch.arange(self.negatives_per_chunk, device=device)
+            drawn = strata + torch.rand(chunks, len(strata), generator=generator, device=device)  # (N, K)
+            negatives = torch.searchsorted(self.noise, drawn / len(strata)).clamp_(max=len(self.words) - 1)
+            targets = torch.cat([targets, negatives], 1)
         for first in range(0, chunks, self.chunks_per_block):
             block = slice(first, first + self.chunks_per_block)
-            yield Block(places[block], around[block], negatives[block])
+            yield Block(places[block], inputs[block], targets[block])
 
     def layer(self, block: Block) -> "Layer":
         """The two layers of the network for a block, and what its scores shall be."""
-        places = block.places.flatten()
-        centres = block.around[:, self.window : self.window + self.chunk_length]  # (N, L)
-        inputs, targets = (centres, block.around) if self.skipgram else (block.around, centres)
-        hidden, mean = rows_of(self.vectors, inputs), None  # (N, I, D)
+        places, targets = block.places.flatten(), block.targets
+        shape = (*block.places.shape, -1)
+        kind = block.places.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.vectors.dtype  # of products
+        hidden, mean = rows_of(self.vectors, block.inputs).to(dtype), None  # (N, I, D)
         if not self.skipgram:
-            mean = self.mean.index_select(0, places).view(*centres.shape, -1)  # (N, L, L + 2 W)
+            mean = self.mean.to(dtype).index_select(0, places).view(shape)  # (N, L, L + 2 W)
             hidden = torch.bmm(mean, hidden)  # (N, L, D)
         if self.objective == "negative_sampling":
-            rows = torch.cat([targets, block.negatives], 1)  # (N, T + K)
-            weight = self.weight.index_select(0, places).view(*centres.shape, -1)  # (N, L, T + K)
-            return Layer(inputs, mean, hidden, rows, rows_of(self.output_vectors, rows), self.is_there, weight)
-        positive = self.positive.index_select(0, places).view(*centres.shape, -1)  # (N, L, T)
+            weight = self.weight.index_select(0, places).view(shape)  # (N, L, T + K)
+            outputs = rows_of(self.output_vectors, targets).to(dtype)
+            return Layer(mean, hidden, targets, outputs, self.is_there, weight)
+        positive = self.positive.index_select(0, places).view(shape)  # (N, L, T)
         if self.objective == "hierarchical_softmax":
             rows, turns, on_path = (table[targets].flatten(1) for table in (self.nodes, self.turns, self.on_path))
             weight = positive.repeat_interleave(self.nodes.shape[1], 2) * on_path[:, None]  # (N, L, T P)
-            return Layer(inputs, mean, hidden, rows, rows_of(self.output_vectors, rows), turns[:, None], weight)
+            return Layer(mean, hidden, rows, rows_of(self.output_vectors, rows), turns[:, None], weight)
         # Every word of the vocabulary is compared with every word of the block, which is one long chunk here.
         rows = torch.arange(len(self.words), device=places.device)[None]  # (1, V)
-        wanted = positive.new_zeros(*centres.shape, rows.shape[1])
+        wanted = positive.new_zeros(*block.places.shape, rows.shape[1])
         wanted.scatter_add_(2, targets[:, None].expand_as(positive), positive)  # (N, L, V), how often each is wanted
         hidden, wanted, weight = (x.flatten(0, 1)[None] for x in (hidden, wanted, positive.sum(2, keepdim=True)))
-        return Layer(inputs, mean, hidden, rows, rows_of(self.output_vectors, rows), wanted, weight)
+        return Layer(mean, hidden, rows, rows_of(self.output_vectors, rows), wanted, weight)
 
 
 class Layer(NamedTuple):
     """The network on a block; the full softmax takes the block as one chunk of N L words."""
 
-    inputs: Tensor  # (N, I), numbers of the words whose vectors are read
     mean: Tensor | None  # (N, L, I), CBOW: what each of them contributes to each hidden vector
     hidden: Tensor  # (N, L, D)
     rows: Tensor  # (N, O), numbers of the rows of the output layer that are compared with it
@@ -300,5 +306,5 @@ def rows_of(table: Tensor, numbers: Tensor) -> Tensor:
 
 
 def add_to_rows(table: Tensor, numbers: Tensor, step: Tensor) -> None:
-    """Add to rows of a table, to each as often as it is named; with a factor, `alpha`, it would take three times as long."""
+    """Add to rows of a table, to each as often as it is named. With a factor, `alpha`, it would take thrice as long."""
     table.index_add_(0, numbers.flatten(), step.to(table.dtype).view(-1, table.shape[1]))
