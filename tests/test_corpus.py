@@ -130,6 +130,24 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found.runs.tolist() == [[1, 0, 0, 2, 3, 0, 1, 2] + [3] * (RUN - 8)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffa a b b a \ufeffa",  # dropped where the text begins, and only there, even where a piece begins with it
+        "\ufeffa a b b\na \ufeffa \ufeffa",
+        "a b\n" + "x\ny z\n" * 20 + "a b\n\n",  # 20 numbers of rare words at a time, and no second end of a sentence
+        "a b\n" + "".join(f"x{i}\n" for i in range(30)) + "b\n" + " ".join(f"y{i}" for i in range(50)) + "\na",
+    ],
+)
+def test_what_lies_between_pieces(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbering, "BLOCK", 20)
+    raw = text.encode()
+    for size in range(1, 20):
+        for most in (None, 2):
+            found = numbered("pieces", [size], in_pieces(raw, size), tmp_path, 2, most)
+            assert as_lists(found) == plain(raw, 2, most)
+
+
 def test_a_word_has_the_same_hash_wherever_it_stands() -> None:
     hashing = numbering.Hashing()
     text = b"ab ba ab aab abb a b \xc3\xa4 ab" + b" " * 1_000_000 + b"ab"
@@ -385,6 +403,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {  # file: what is in it, what is sai
     "cut.gz": (PACKED[:-100], "cannot read .*cut.gz: "),
     "foreign.gz": (b"words that were never packed\n", "cannot read .*foreign.gz: Not a gzipped file"),
     "mixed.gz": (PACKED[:200] + b"x" * 100 + PACKED[300:], "cannot read .*mixed.gz: "),
+    "type.gz": (PACKED[:10] + b"\xff" + PACKED[11:], "cannot read .*type.gz: .*invalid block type"),
     "sum.gz": (PACKED[:-8] + b"\0" * 8, "cannot read .*sum.gz: CRC check failed"),
     "packed.txt": (PACKED, "packed.txt is (no text|not UTF-8)"),
 }
@@ -565,7 +584,8 @@ def test_a_damaged_text8_is_one_line(server: SimpleNamespace, tmp_path: Path, mo
     for content, words in (  # each is what it should be by its SHA-256, as one who has changed that would have it
         (b"no archive", "File is not a zip file"),
         (zipped(tmp_path / "other.zip", "text9"), "no item named 'text8'"),
-        (made[:middle] + bytes([made[middle] ^ 255]) + made[middle + 1 :], "invalid|Bad CRC-32|Error -3"),
+        (made[:35] + b"\xff" + made[36:], "invalid block type"),  # the first byte of what was packed
+        (made[:middle] + bytes([made[middle] ^ 255]) + made[middle + 1 :], "invalid|Bad CRC-32"),
     ):
         monkeypatch.setattr(text8, "FILE", serve(server, "text8.zip", content))
         assert re.search(f"cannot read .*text8.zip: .*({words})", refused(hashlib.sha256(content).hexdigest()))
@@ -614,8 +634,18 @@ def test_the_probe_of_partners(tmp_path: Path) -> None:
     assert data.probe(WordVectors(words, vectors)) == {"related": 1.0, "related/covered": len(pairs)}
     vectors[201::2] = -vectors[200::2]
     assert data.probe(WordVectors(words, vectors))["related"] == 0
-    found = [data.probe(WordVectors(words, torch.randn(len(words), 50)))["related"] for _ in range(20)]
+    found = []
+    for _ in range(20):
+        vectors = torch.randn(len(words), 50)
+        found.append(data.probe(WordVectors(words, vectors))["related"])
     assert np.mean(found) == pytest.approx(0.5, abs=0.04) and min(found) < max(found)
+    cosines = torch.cosine_similarity(vectors[:, None], vectors, dim=2)
+    shares = []
+    for i in range(200, len(words), 2):
+        for a, b in ((i, i + 1), (i + 1, i)):
+            others = [j for j in range(len(words)) if j not in (a, b)]
+            shares.append(sum(float(cosines[a, j]) < float(cosines[a, b]) for j in others) / len(others))
+    assert found[-1] == pytest.approx(np.mean(shares), abs=1e-4)
     assert data.probe(WordVectors(words[:200], vectors[:200])) == {"related": 0.0, "related/covered": 0}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zoo.attention_figures import attention_figures
 from zoo.checkpoint import write_whole
-from zoo.curves import SIZE, kept_curve
+from zoo.curves import COLOURS, SIZE, kept_curve
 from zoo.models.recurrent import Cells
 from zoo.models.word_vectors import WordVectors
 from zoo.recurrent_figures import recurrent_figures
@@ -89,11 +89,15 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
             continue
         axes = left if metric == "loss" else right
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
-        label = part if metric in ("loss", "acc") else f"{part} {metric}"
-        width = 2.0 if metric in ("loss", "acc") else 1.0
+        if metric in ("loss", "acc"):
+            label, width = part, 2.0
+        else:  # each in a colour of its own
+            others = sorted({name.partition("/")[2] for name in series if name.count("/") == 1} - {"loss", "acc"})
+            label, width = f"{part} {metric}", 1.0
+            style = (COLOURS[others.index(metric) % len(COLOURS)], style[1])
         marker = "o" if len(points) <= 12 else None  # a single point would not be seen
         axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, marker=marker, label=label)
-    for axes, label in ((left, "loss"), (right, "accuracy")):
+    for axes, label in ((left, "loss"), (right, "accuracy" if any(name.endswith("/acc") for name in series) else "")):
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)

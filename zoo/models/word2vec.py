@@ -18,7 +18,7 @@ tests/test_word2vec.py holds them equal to autograd. Where that deviates from th
   word that is its own negative is not drawn again.
 - Weights change after every block of `block_size` words, not after every pair, and the rows of the commonest words
   more slowly (`rates`).
-- Subsampling keeps a word with probability (sqrt(f / t) + 1) t / f, as the program does; the paper has sqrt(t / f).
+- Subsampling is the program's: a word is kept with probability (sqrt(f / t) + 1) t / f; the paper has sqrt(t / f).
 
 Shapes: V words, D embedding_dim, N chunks, L words in a chunk, W window, I input words, T target words, O output rows.
 """
@@ -31,14 +31,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.huffman import huffman_paths
-from zoo.models.word_vectors import WordVectors
+from zoo.models.word_vectors import WordVectors, distributions
 from zoo.registry import register
 
 ARCHITECTURES = ("skipgram", "cbow")
-STEADY = (
-    2.0  # of the rates of all comparisons in a block, summed for a row; English stays stable up to 16, small texts less
-)
 OBJECTIVES = ("negative_sampling", "hierarchical_softmax", "softmax")
+STEADY = 2.0  # the rates of all comparisons that a row takes part in within a block may sum up to this; see `rates`
 
 
 class Block(NamedTuple):
@@ -92,20 +90,14 @@ class Word2Vec(WordVectors):
         }.items():  # fmt: skip
             if number < 1:
                 raise ValueError(f"{name} must be >= 1, got {number}")
-        if not 0 <= sample <= 1 or not 0 <= noise_exponent <= 1:
-            raise ValueError(f"sample and noise_exponent must lie in [0, 1], got {sample} and {noise_exponent}")
-        if len(counts) != len(words) or min(counts) < 1:
-            raise ValueError(f"counts must be {len(words)} numbers >= 1, one per word")
         super().__init__(words, (torch.rand(len(words), embedding_dim) - 0.5) / embedding_dim)
+        self.check_counts(counts)
         rows = len(words) - (objective == "hierarchical_softmax")  # one per word, or per inner node of the tree
         self.output_vectors = nn.Parameter(torch.zeros(rows, embedding_dim))
         self.skipgram, self.objective, self.window = architecture == "skipgram", objective, window
         self.negatives, self.negatives_per_chunk, self.chunk_length = negatives, negatives_per_chunk, chunk_length
         self.chunks_per_block = max(1, block_size // chunk_length)
-        frequency = torch.tensor(counts, dtype=torch.float64)
-        noise = frequency**noise_exponent / (frequency**noise_exponent).sum()
-        share = frequency / frequency.sum()
-        keep = (((share / sample).sqrt() + 1) * sample / share).clamp(max=1) if sample else torch.ones(len(words))
+        share, keep, noise = distributions(counts, sample, noise_exponent)  # (V,)
         near, positive = self.masks()
         tables = {
             "keep": F.pad(keep, (0, 1)).float(),  # (V + 1,); number V, the end of a sentence, is always dropped

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.word_vectors import WordVectors
+from zoo.models.word_vectors import WordVectors, distributions
 from zoo.registry import register
 
 WEIGHTINGS = ("ppmi", "log")
@@ -62,22 +62,16 @@ class WordSVD(WordVectors):
                 raise ValueError(f"{name} must be >= 1, got {number}")
         if embedding_dim > len(words):
             raise ValueError(f"embedding_dim must be at most the number of words, {len(words)}, got {embedding_dim}")
-        if not (0 <= sample <= 1 and 0 <= noise_exponent <= 1 and 0 <= power <= 1):
-            raise ValueError(
-                f"sample, noise_exponent and power must lie in [0, 1], got {sample}, {noise_exponent} and {power}"
-            )
+        if not 0 <= power <= 1:
+            raise ValueError(f"power must lie in [0, 1], got {power}")
         if not 1 <= shift < math.inf:
             raise ValueError(f"shift must be a finite number >= 1, got {shift}")
-        if len(counts) != len(words) or min(counts) < 1:
-            raise ValueError(f"counts must be {len(words)} numbers >= 1, one per word")
         super().__init__(words, (torch.rand(len(words), embedding_dim) - 0.5) / embedding_dim)
+        self.check_counts(counts)
         self.output_vectors = nn.Parameter((torch.rand(len(words), embedding_dim) - 0.5) / embedding_dim)
         self.window, self.weighting, self.power = window, weighting, power
         self.shift, self.noise_exponent = shift, noise_exponent
-        frequency = torch.tensor(counts, dtype=torch.float64)
-        share = frequency / frequency.sum()
-        keep = (((share / sample).sqrt() + 1) * sample / share).clamp(max=1) if sample else torch.ones(len(words))
-        noise = frequency**noise_exponent / (frequency**noise_exponent).sum()
+        _, keep, noise = distributions(counts, sample, noise_exponent)
         self.register_buffer("keep", keep.float(), persistent=False)  # (V,)
         self.register_buffer("log_noise", noise.log().float(), persistent=False)  # (V,), log p(c)
 

@@ -31,6 +31,11 @@ class WordVectors(nn.Module):
         self.numbers = {word: i for i, word in enumerate(words)}
         self.vectors = nn.Parameter(vectors)
 
+    def check_counts(self, counts: list[int]) -> None:
+        """Raises ValueError where they are not one number >= 1 per word."""
+        if len(counts) != len(self.words) or min(counts) < 1:
+            raise ValueError(f"counts must be {len(self.words)} numbers >= 1, one per word")
+
     @property
     def embedding_dim(self) -> int:
         """D."""
@@ -79,3 +84,18 @@ class WordVectors(nn.Module):
         cosines[excluded] = -torch.inf
         best = cosines.topk(min(count, len(self.words) - len(set(excluded))))
         return [(self.words[i], value) for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+
+
+def distributions(counts: list[int], sample: float, noise_exponent: float) -> tuple[Tensor, Tensor, Tensor]:
+    """What word2vec draws by, each (V,) float64: shares, probabilities to be kept, and those of a drawn word.
+
+    sample: t; a word with a share f > t is kept with probability (sqrt(f / t) + 1) t / f; 0: every word is.
+    noise_exponent: words are drawn by count ** noise_exponent.
+    Raises ValueError.
+    """
+    if not 0 <= sample <= 1 or not 0 <= noise_exponent <= 1:
+        raise ValueError(f"sample and noise_exponent must lie in [0, 1], got {sample} and {noise_exponent}")
+    frequency = torch.tensor(counts, dtype=torch.float64)
+    share, noise = frequency / frequency.sum(), frequency**noise_exponent
+    keep = (((share / sample).sqrt() + 1) * sample / share).clamp(max=1) if sample else torch.ones_like(share)
+    return share, keep, noise / noise.sum()
