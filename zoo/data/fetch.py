@@ -54,6 +54,7 @@ def fetch(url: str, target: Path, file: File) -> Path:
         try:
             return download(url, target, file)
         except urllib.error.HTTPError as error:
+            error.close()  # it is the answer itself
             if error.code < 500 or attempt == TRIES:
                 raise missing(url, target, f"the server answered {error.code}") from error
         except (TimeoutError, ConnectionError, http.client.HTTPException, EOFError, zlib.error) as error:

@@ -25,6 +25,7 @@ FILES = {
         File("questions-words.txt", "8c29b3332afc46f3fb8be04cb5297bf96f39aa7131272dff57869b4485b22a36", 603_955),
     )
 }
+CELLS = 30_000_000  # cosines that are there at once
 KNOWN = 300_000  # words that analogies are looked for among, the commonest, as gensim does it
 
 
@@ -95,7 +96,8 @@ def judge_analogies(network: WordVectors, questions: list[list[str]]) -> tuple[i
     numbers, unit = {network.words[row].lower(): i for i, row in enumerate(rows)}, network.unit_vectors()[rows]
     known = [[numbers[word] for word in words] for words in questions if all(word in numbers for word in words)]
     right = 0
-    for part in torch.tensor(known, dtype=torch.int64, device=unit.device).view(-1, 4).split(1024):
+    every = torch.tensor(known, dtype=torch.int64, device=unit.device).view(-1, 4)
+    for part in every.split(max(1, CELLS // len(unit))):
         right += int((answers(unit, part) == part[:, 3]).sum())
     return right, len(known)
 
