@@ -86,6 +86,18 @@ def test_attention_recalls_over_every_gap_alike() -> None:
     assert curves["recall_rnn"][0] > 0.9 > 0.2 > curves["recall_rnn"][-1]
 
 
+def test_counting_does_about_as_well_as_learning() -> None:
+    """Prague C12: rank correlations within 0.1 of either network's, and at least their share of the analogies."""
+    means = {
+        (name, score): statistics.mean(run["metrics"][f"test/{score}"] for run in evidence(f"english_{name}"))
+        for name in ("svd", "skipgram", "cbow")
+        for score in ("wordsim353", "analogies")
+    }
+    for name in ("skipgram", "cbow"):
+        assert abs(means["svd", "wordsim353"] - means[name, "wordsim353"]) < 0.1
+        assert means["svd", "analogies"] >= means[name, "analogies"]
+
+
 def test_the_bag_of_words_is_quoted() -> None:
     runs = evidence("reviews_lstm") + evidence("reviews_transformer")
     bags = {run["metrics"]["test/acc_bag_of_words"] for run in runs}

@@ -26,7 +26,7 @@ from zoo.registry import load_all, nearest, schema
 
 GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
 LOGGER_PACKAGES = {"csv": "csv", "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
-FEW = 15  # names that fit into one line of an error
+FEW = 20  # names that fit into one line of an error
 MANY = 10_000  # runs that a sweep may have
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 

@@ -178,7 +178,7 @@ class Word2Vec(WordVectors):
     def update(self, batch: tuple[Tensor], lr: float) -> dict[str, Tensor]:
         """Gradient descent: after each block a step of rate lr down its loss, summed over its pairs.
 
-        Gives the loss per pair of the first block, before it was learnt from; to look at all would take a tenth longer.
+        Gives the loss per pair of the first block, before it was learnt from; to look at all of them would cost time.
         """
         report = {"loss": self.pairs.new_zeros(()), "items": self.pairs.new_zeros(())}
         input_rate, output_rate = self.rates(lr)
