@@ -285,7 +285,8 @@ def test_what_would_be_left_undone_is_refused(wrong: list[str], words: str, trai
 def test_it_learns_in_bfloat16_too(train: Train) -> None:
     result = train("experiment=pydoc_skipgram", "trainer.precision=bf16-mixed", "trainer.max_epochs=10", "run_dir=run")
     assert result["metrics"]["test/related"] > 0.6
-    assert zoo.load("run").vectors.dtype == torch.float32
+    net = zoo.load("run")
+    assert net.vectors.dtype == torch.float32 and len(net.nearest("list", 3)) == 3
 
 
 def test_a_rate_that_is_far_too_large_is_told(train: Train) -> None:

@@ -18,6 +18,8 @@ tests/test_word2vec.py holds them equal to autograd. Where that deviates from th
   word that is its own negative is not drawn again.
 - Weights change after every block of `block_size` words, not after every pair, and the rows of the commonest words
   more slowly (`rates`).
+- CBOW follows its gradient, a word of a context of m taking a share of 1 / m. The program averages likewise, but then
+  moves each word by the whole step; so here the rate is larger.
 - Subsampling is the program's: a word is kept with probability (sqrt(f / t) + 1) t / f; the paper has sqrt(t / f).
 
 Shapes: V words, D embedding_dim, N chunks, L words in a chunk, W window, I input words, T target words, O output rows.
