@@ -83,16 +83,16 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
-    for name, points in sorted(series.items()):
+    # Without details, such as the share of one section of the analogies.
+    series = {name: points for name, points in sorted(series.items()) if name.count("/") == 1}
+    others = sorted({name.partition("/")[2] for name in series} - {"loss", "acc"})
+    for name, points in series.items():
         part, _, metric = name.partition("/")
-        if "/" in metric:  # a detail, such as the share of one section of the analogies
-            continue
         axes = left if metric == "loss" else right
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
         if metric in ("loss", "acc"):
             label, width = part, 2.0
         else:  # each in a colour of its own
-            others = sorted({name.partition("/")[2] for name in series if name.count("/") == 1} - {"loss", "acc"})
             label, width = f"{part} {metric}", 1.0
             style = (COLOURS[others.index(metric) % len(COLOURS)], style[1])
         marker = "o" if len(points) <= 12 else None  # a single point would not be seen

@@ -22,8 +22,8 @@ class PyDoc(TextSet):
         super().__init__(batch_size, sequence_length)
 
     def read(self) -> str:
-        """The paragraphs of the topics."""
-        return prose()
+        """The paragraphs that are prose."""
+        return "".join(paragraph + "\n" for paragraph in paragraphs() if PROSE.fullmatch(paragraph))
 
     def probe(self, network: nn.Module) -> dict[str, float]:
         """The share of real words among those that the network writes: words that stand in the text.
@@ -41,10 +41,9 @@ class PyDoc(TextSet):
 PROSE = re.compile(r"""[A-Z][A-Za-z0-9 .,;:'"()_*-]{60,}[.:]""")  # a sentence or more; code has other signs
 
 
-def prose() -> str:
-    """Paragraphs of prose, one a line, in the order of the topics."""
+def paragraphs() -> list[str]:
+    """All paragraphs out of the module, each in one line, in the order of its topics."""
     from pydoc_data.topics import topics
 
     parts = [part for name in sorted(topics) for part in re.split(r"\n\s*\n", topics[name])]
-    paragraphs = [" ".join(part.split()) for part in parts]
-    return "".join(paragraph + "\n" for paragraph in paragraphs if PROSE.fullmatch(paragraph))
+    return [" ".join(part.split()) for part in parts]

@@ -7,12 +7,14 @@ letters and underscores.
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from torch import nn
 
 from zoo.data.corpus import WordSet
 from zoo.data.numbering import BLOCK
+from zoo.data.pydoc import paragraphs
 from zoo.registry import register
 
 # Ours: words that whoever knows Python would put side by side.
@@ -39,13 +41,10 @@ class PyDocWords(WordSet):
         super().__init__(batch_size, min_count, None, held_out, [], None, cache, None)
         self.related = [pair.split() for pair in RELATED.split(",")]
 
-    @property
+    @cached_property
     def text(self) -> bytes:
-        """The topics."""
-        from pydoc_data.topics import topics
-
-        paragraphs = [part for name in sorted(topics) for part in re.split(r"\n\s*\n", topics[name].lower())]
-        return "".join(" ".join(re.findall(r"[a-z_]+", part)) + "\n" for part in paragraphs).encode()
+        """The topics, read once for the key and the blocks."""
+        return "".join(" ".join(re.findall(r"[a-z_]+", part.lower())) + "\n" for part in paragraphs()).encode()
 
     @property
     def key(self) -> list[Any]:

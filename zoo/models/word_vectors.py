@@ -63,8 +63,8 @@ class WordVectors(nn.Module):
 
     def nearest(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """The `count` words of the largest cosine to a word, and the cosines; not the word itself."""
-        number = self.number(word)
-        return self.closest(self.unit_vectors()[number], [number], count)
+        number, unit = self.number(word), self.unit_vectors()
+        return self.closest(unit, unit[number], [number], count)
 
     def analogy(self, a: str, b: str, c: str, count: int = 5) -> list[tuple[str, float]]:
         """What is to c as a is to b: `analogy("paris", "france", "italy")` should begin with rome.
@@ -74,13 +74,13 @@ class WordVectors(nn.Module):
         given = [self.number(word) for word in (a, b, c)]
         unit = self.unit_vectors()
         first, second, third = unit[given]
-        return self.closest(first - second + third, given, count)
+        return self.closest(unit, first - second + third, given, count)
 
-    def closest(self, direction: Tensor, excluded: list[int], count: int) -> list[tuple[str, float]]:
-        """The words of the largest cosine to a direction (D,), but those of the numbers `excluded`."""
+    def closest(self, unit: Tensor, direction: Tensor, excluded: list[int], count: int) -> list[tuple[str, float]]:
+        """The words whose vectors of length 1 (V, D) have the largest cosine to a direction (D,), but `excluded`."""
         if count < 1:
             raise ValueError(f"count must be >= 1, got {count}")
-        cosines = self.unit_vectors() @ F.normalize(direction, dim=0)  # (V,)
+        cosines = unit @ F.normalize(direction, dim=0)  # (V,)
         cosines[excluded] = -torch.inf
         best = cosines.topk(min(count, len(self.words) - len(set(excluded))))
         return [(self.words[i], value) for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
