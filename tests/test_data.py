@@ -201,10 +201,10 @@ def test_from_any_step_on_come_the_batches_that_would_have_come(batch_size: int,
 
 
 def test_orders_differ_between_seeds_and_passes_and_are_evenly_spread() -> None:
-    orders = {tuple(Batches((torch.arange(4),), 1, seed).order(p).tolist()) for seed in range(40) for p in range(40)}
+    orders = {tuple(Batches((torch.arange(4),), 1, seed).order(p, 4).tolist()) for seed in range(40) for p in range(40)}
     assert len(orders) == 24  # every permutation of four comes up
     assert len({mix(seed, step) for seed in range(100) for step in range(100)}) == 10_000
-    firsts = Counter(int(Batches((torch.arange(4),), 1, seed=0).order(p)[0]) for p in range(2000))
+    firsts = Counter(int(Batches((torch.arange(4),), 1, seed=0).order(p, 4)[0]) for p in range(2000))
     assert all(abs(count - 500) < 100 for count in firsts.values())  # 5 standard deviations
 
 

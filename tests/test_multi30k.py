@@ -309,7 +309,7 @@ def test_means_are_over_the_items_that_a_loss_names(
     network = Counter()
     told = network.loss
     monkeypatch.setattr(network, "loss", lambda batch: (answer := told(batch)) | {"items": as_number(answer["items"])})
-    module = ZooModule(network, None, 0, 0, {})
+    module = ZooModule(network, None, None, 0, {})
     _, targets = pairs = made_up_pairs(100)
     for batch in Pairs(pairs, 9):
         module.add("val", batch)

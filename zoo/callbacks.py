@@ -19,6 +19,7 @@ from zoo.errors import NumericError, Stopped
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
     from zoo.loggers import MetricsCSV
+    from zoo.phases import Plan
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -60,6 +61,8 @@ def keep_last_as_best(last: Path, best: Path) -> None:
 class Checkpoints(pl.Callback):
     """`last.ckpt` after each validation (and every n steps), `best.ckpt` for the epoch whose weights count.
 
+    Of a training in phases `phase_1.ckpt`, ... keep the weights at the end of each but the last, and only an epoch of
+    the last can be the best.
     Never after an epoch's last batch and before its validation: what is saved there could not be continued alike.
     """
 
@@ -75,17 +78,22 @@ class Checkpoints(pl.Callback):
         """Every n steps, and where max_steps ends the run in mid-epoch."""
         step = trainer.global_step
         due = self.every_n_steps and step % self.every_n_steps == 0
-        if (due or step >= module.total_steps) and batch_idx + 1 < trainer.num_training_batches:
+        if (due or step >= module.plan.total_steps) and batch_idx + 1 < trainer.num_training_batches:
             self.save_last(trainer, module)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """After an epoch that was validated, and after the last."""
         if self.saved_step == trainer.global_step:
             return  # ended in mid-epoch; Lightning counts the epoch as done by now, which could not be continued alike
+        step, plan = trainer.global_step, module.plan
         validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
-        if validated and self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
+        number = plan.number(step - 1)
+        if number + 1 < len(plan.phases):
+            if step == plan.ends[number]:
+                trainer.save_checkpoint(self.last.with_name(f"phase_{number + 1}.ckpt"), weights_only=True)
+        elif validated and self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
             trainer.save_checkpoint(self.best, weights_only=True)
-        if validated or trainer.global_step >= module.total_steps:
+        if validated or step >= plan.total_steps:
             self.save_last(trainer, module)
 
     def improved(self, value: float) -> bool:
@@ -187,6 +195,32 @@ class Guard(pl.Callback):
             f"stopped by {signal.Signals(self.signum).name} at step {step}, saved as "
             f"{self.checkpoints.last}; the same command with ckpt_path=last continues",
         )
+
+
+class Phases(pl.Callback):
+    """Takes a network through the phases of its training, and says on stderr what each of them trains."""
+
+    def __init__(self, plan: "Plan"):
+        self.plan = plan
+        self.entered = -1
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """Enter the phase of this step; at its first step, which is not where a stopped run goes on, begin it."""
+        number = self.plan.number(trainer.global_step)
+        if number == self.entered:
+            return
+        self.entered = number
+        if trainer.global_step == self.plan.first_step(number):
+            begin = self.plan.phases[number].begin
+            if begin:
+                begin()
+            trainer.optimizers[0].state.clear()  # moments of the phase before
+            module.means.clear()
+        print(self.plan.enter(number), file=sys.stderr)
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """As the network was made: in its last phase, wherever `trainer.max_steps` has ended the run."""
+        self.plan.enter(len(self.plan.phases) - 1)
 
 
 class Reports(pl.Callback):

@@ -13,13 +13,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from zoo.callbacks import Checkpoints, Guard, Progress, Reports, SafeCheckpointIO, keep_last_as_best
+from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeCheckpointIO, keep_last_as_best
 from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.data.dataset import DataSet
 from zoo.errors import ConfigError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
+from zoo.phases import Plan
 
 if TYPE_CHECKING:
     from zoo.config import Settings
@@ -41,21 +42,23 @@ def fit(
     options = settings.trainer
     resume = read_checkpoint(resume_from) if resume_from else None
     steps_per_epoch = len(data.batches("train"))
-    total_steps = min(steps_per_epoch * options.max_epochs, options.max_steps or 2**62)
+    plan = Plan(network, steps_per_epoch, options.max_epochs, options.max_steps)
     metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
     checkpoints = Checkpoints(
         last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv
     )
     stopped_early = resume and resume["zoo"]["stopped_early"] and options.early_stopping_patience
-    if resume and (stopped_early or resume["global_step"] >= total_steps):
+    if resume and (stopped_early or resume["global_step"] >= plan.total_steps):
         print(f"{resume_from} is at the end of the run: nothing is left to train", file=sys.stderr)
         if options.select == "last" or not best.exists():
             keep_last_as_best(last, best)
     else:
-        guard = Guard(checkpoints, total_steps)
+        guard = Guard(checkpoints, plan.total_steps)
         reports = Reports(folder / "reports", data, settings.seed, options.progress)
         callbacks: list[pl.Callback] = [guard, checkpoints, reports]
+        if len(plan.phases) > 1:
+            callbacks.append(Phases(plan))
         if options.early_stopping_patience:
             mode = "max" if options.monitor.endswith("acc") else "min"
             # After validation, and so before the checkpoint that has to remember what it saw.
@@ -69,7 +72,7 @@ def fit(
                 ),
             )
         if options.progress:
-            callbacks.append(Progress(total_steps))
+            callbacks.append(Progress(plan.total_steps))
         loggers: list[Logger] = [metrics_csv, *extra_logger(settings, folder)]
         trainer = make_trainer(
             settings, loggers, callbacks,
@@ -82,11 +85,11 @@ def fit(
             default_root_dir=folder,
         )  # fmt: skip
         module = ZooModule(
-            network, recipe, total_steps, settings.seed, about, options.log_every_n_steps, carries_state(network, data)
+            network, recipe, plan, settings.seed, about, options.log_every_n_steps, carries_state(network, data)
         )
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
-            trainer.fit(module, datamodule=ZooData(data, settings.seed), ckpt_path=resume_from)
+            trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
@@ -101,7 +104,7 @@ def fit(
 def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, float]:
     """Mean per item of each metric over the test set."""
     trainer = make_trainer(settings, False, [])
-    module = ZooModule(network, None, 0, settings.seed, {}, carries_state=carries_state(network, data))
+    module = ZooModule(network, None, None, settings.seed, {}, carries_state=carries_state(network, data))
     metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
     network.float()
     return dict(metrics)

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import DataSet, mix
 from zoo.optimizers import Recipe
+from zoo.phases import Plan
 
 
 class ZooModule(pl.LightningModule):
     """Steps, means of the metrics per epoch, and the optimizer around a network's `loss(batch)`.
 
-    total_steps: planned optimizer steps, for the schedule.
+    plan: which step belongs to which phase, for the schedule of the learning rate; None for testing only.
     about: what the checkpoint says of the network, in plain values.
     log_every_n_steps: how many steps one training mean is over; None: the steps of an epoch.
     carries_state: whether the network's `loss` takes the state that the batch before has left, and gives the next.
@@ -24,14 +25,14 @@ class ZooModule(pl.LightningModule):
         self,
         network: nn.Module,
         recipe: Recipe | None,
-        total_steps: int,
+        plan: Plan | None,
         seed: int,
         about: dict[str, Any],
         log_every_n_steps: int | None = None,
         carries_state: bool = False,
     ):
         super().__init__()
-        self.network, self.recipe, self.total_steps = network, recipe, total_steps
+        self.network, self.recipe, self.plan = network, recipe, plan
         self.seed, self.log_every_n_steps = seed, log_every_n_steps
         self.carries_state = carries_state
         self.states: dict[str, tuple[Tensor, ...]] = {}  # of `train`, `val`, `test`, in the midst of a pass
@@ -64,7 +65,7 @@ class ZooModule(pl.LightningModule):
         step = self.global_step + 1
         if self.carries_state and step % self.trainer.train_dataloader.per_pass == 0:
             del self.states["train"]  # the next pass begins elsewhere
-        end = batch_idx + 1 == self.trainer.num_training_batches or step == self.total_steps
+        end = batch_idx + 1 == self.trainer.num_training_batches or step == self.plan.total_steps
         if end or (self.log_every_n_steps and step % self.log_every_n_steps == 0):
             self.finish("train", step)
         return loss
@@ -133,15 +134,18 @@ class ZooModule(pl.LightningModule):
         if part != "train":
             self.states.pop(part, None)
         for logger in self.loggers:  # there are none while testing
-            logger.log_metrics({**means, "epoch": step / self.trainer.num_training_batches}, step)
+            place = {"epoch": step / self.trainer.num_training_batches}
+            if len(self.plan.phases) > 1:
+                place["phase"] = self.plan.number(step - 1) + 1
+            logger.log_metrics(means | place, step)
         return means
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set anew at each step."""
         optimizer = self.recipe.build(self.network.parameters())
-        if self.recipe.constant:
+        if self.recipe.constant and all(phase.lr == 1 for phase in self.plan.phases):
             return optimizer
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.factor(step, self.total_steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.plan.factor(self.recipe, step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -162,15 +166,21 @@ class ZooModule(pl.LightningModule):
 
 
 class ZooData(pl.LightningDataModule):
-    """Serves a data set's splits to the Trainer; the training order follows from the seed and the step."""
+    """Serves a data set's splits to the Trainer; the training order follows from the seed and the step.
 
-    def __init__(self, data: DataSet, seed: int):
+    plan: its phases may see some of the training items only.
+    """
+
+    def __init__(self, data: DataSet, seed: int, plan: Plan | None = None):
         super().__init__()
-        self.data, self.seed = data, seed
+        self.data, self.seed, self.plan = data, seed, plan
 
     def train_dataloader(self) -> Any:
         """In an order that is drawn anew in each pass."""
-        return self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device)
+        batches = self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device)
+        if any(phase.rows for phase in self.plan.phases):
+            batches.rows = lambda step: self.plan.rows(step, self.data.train[-1])
+        return batches
 
     def val_dataloader(self) -> Any:
         """In order."""

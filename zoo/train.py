@@ -82,6 +82,7 @@ def run(settings: "Settings") -> dict[str, Any]:
         "expect": settings.expect,
         "pass": all(kept) if kept else None,  # None: nothing was promised
         "parameters": sum(p.numel() for p in network.parameters()),
+        **({"phases": about["phases"]} if "phases" in about else {}),
         "seconds": {
             "setup": round(imported - started, 2),
             "fit": round(fitted - imported, 2),
@@ -132,9 +133,11 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
     check_update(network, settings)
+    phases = check_phases(network, settings)
     if settings.pretrained:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
-    return data, network, recipe, describe(settings, arguments) | {"fingerprint": data.fingerprint}
+    about = describe(settings, arguments) | {"fingerprint": data.fingerprint}
+    return data, network, recipe, about | ({"phases": phases} if phases else {})
 
 
 def check_hardware(accelerator: str) -> None:
@@ -152,15 +155,41 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
 
     try:
         with torch.no_grad():
-            loss = network.eval().loss(data.example_batch())["loss"]
-        if not loss.isfinite():
-            raise ValueError(f"the loss of a blank item is {float(loss)}")
+            network.eval()
+            phases = range(len(getattr(network, "phases", [])))
+            for number in phases or [None]:
+                if phases:
+                    network.phase = number  # it ends with the last one, as it was
+                loss = network.loss(data.example_batch())["loss"]
+                if not loss.isfinite():
+                    raise ValueError(f"the loss of a blank item is {float(loss)}")
         network.train()
     except (ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(
             f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
             f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
         ) from error
+
+
+def check_phases(network: "nn.Module", settings: "Settings") -> list[dict[str, Any]] | None:
+    """The phases that a network is trained in, as name, epochs and number of parameters; None where it has none.
+
+    Raises ConfigError where the epochs do not suffice, or would end in another phase than the last.
+    """
+    from zoo.phases import Plan
+
+    if not hasattr(network, "phases"):
+        return None
+    if settings.trainer.early_stopping_patience:
+        raise ConfigError(
+            f"trainer.early_stopping_patience must be null: model={settings.names['model']} is trained in phases, "
+            f"whose losses are different ones"
+        )
+    plan = Plan(network, 1, settings.trainer.max_epochs)
+    return [
+        {"name": phase.name, "epochs": epochs, "trained": plan.trained(number)}
+        for number, (phase, epochs) in enumerate(zip(plan.phases, plan.epochs, strict=True))
+    ]
 
 
 def check_update(network: "nn.Module", settings: "Settings") -> None:

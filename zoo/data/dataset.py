@@ -96,11 +96,14 @@ class Passes:
         """Batches per epoch."""
         return self.per_pass * self.repeat
 
-    def still_to_come(self) -> Iterator[tuple[int, int]]:
-        """Pass, and batch in it, of the batches of the current epoch that have not been served."""
+    def still_to_come(self, per_pass: int | None = None) -> Iterator[tuple[int, int]]:
+        """Pass, and batch in it, of the batches of the current epoch that have not been served.
+
+        per_pass: of passes over some of the items only; None: `per_pass`.
+        """
         start = self.step() if self.step else 0
         end = (start // len(self) + 1) * len(self)  # of this epoch
-        return (divmod(i, self.per_pass) for i in range(start, end))
+        return (divmod(i, per_pass or self.per_pass) for i in range(start, end))
 
 
 class Batches(Passes):
@@ -108,7 +111,11 @@ class Batches(Passes):
 
     seed: None keeps the order of the file.
     repeat: passes per epoch. step: as in `Passes`.
+    rows: set by who trains in phases: from the step to the numbers (n,) of the items to be seen, or None for all. An
+        epoch keeps its number of batches.
     """
+
+    rows: Callable[[int], Tensor | None] | None = None
 
     def __init__(
         self,
@@ -119,30 +126,33 @@ class Batches(Passes):
         step: Callable[[], int] | None = None,
     ):
         self.tensors = tensors
-        self.size = len(tensors[0])
-        self.batch_size = min(batch_size, self.size)
+        self.batch_size = min(batch_size, len(tensors[0]))
         self.seed = seed
-        super().__init__(-(-self.size // self.batch_size), repeat, step)  # the last batch may be smaller
+        super().__init__(-(-len(tensors[0]) // self.batch_size), repeat, step)  # the last batch may be smaller
 
     def __iter__(self) -> Iterator[Split]:
         """The batches of the current epoch that are still to come."""
-        if self.per_pass == 1:  # the whole set at once: no order, no copy
-            for _ in self.still_to_come():
-                yield self.tensors
+        rows = self.rows(self.step() if self.step else 0) if self.rows else None
+        tensors = self.tensors if rows is None else tuple(t[rows.to(t.device)] for t in self.tensors)
+        size = len(tensors[0])
+        per_pass = -(-size // self.batch_size)
+        if per_pass == 1:  # the whole set at once: no order, no copy
+            for _ in self.still_to_come(per_pass):
+                yield tensors
             return
         order, order_of = None, -1
-        for number, batch in self.still_to_come():
-            rows: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        for number, batch in self.still_to_come(per_pass):
+            chosen: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             if self.seed is not None:
                 if number != order_of:
-                    order, order_of = self.order(number).to(self.tensors[0].device), number
-                rows = order[rows]
-            yield tuple(t[rows] for t in self.tensors)
+                    order, order_of = self.order(number, size).to(tensors[0].device), number
+                chosen = order[chosen]
+            yield tuple(t[chosen] for t in tensors)
 
-    def order(self, number: int) -> Tensor:
-        """The permutation (N,) of pass `number`, int64."""
+    def order(self, number: int, size: int) -> Tensor:
+        """The permutation (size,) of pass `number`, int64."""
         generator = torch.Generator().manual_seed(mix(self.seed or 0, number))
-        return torch.randperm(self.size, generator=generator)
+        return torch.randperm(size, generator=generator)
 
 
 def mix(seed: int, counter: int) -> int:

@@ -7,29 +7,23 @@ Split: a third of each class (602) is held out as test, a tenth of the rest (124
 import torch
 import torch.nn.functional as F
 
-from zoo.data.dataset import DataSet
+from zoo.data.images import Images
 from zoo.registry import register
 
 
 @register("digits", group="data")
-class Digits(DataSet):
-    """Items: (1, image_size, image_size) float32, standardised with mean and deviation of the 8x8 pictures;
-    labels 0..9 int64.
+class Digits(Images):
+    """Items: (1, image_size, image_size) float32; labels 0..9 int64.
 
     image_size: the 8x8 pictures are scaled up to it (bilinear); 28 is what the MNIST networks take.
+    standardise: with mean and deviation of the 8x8 pictures; otherwise ink in [0, 1].
     """
 
-    def __init__(self, batch_size: int = 64, image_size: int = 28):
-        super().__init__(batch_size)
+    def __init__(self, batch_size: int = 64, image_size: int = 28, standardise: bool = True):
         if image_size < 8:
             raise ValueError(f"image_size must be >= 8, the size of the pictures, got {image_size}")
+        super().__init__(batch_size, None, image_size, mean=0.3055, std=0.3762, standardise=standardise)
         self.image_size = image_size
-        self.provides = {
-            "num_classes": 10,
-            "in_features": image_size**2,
-            "input_shape": [1, image_size, image_size],
-        }
-        self.transform = {"kind": "image", "size": image_size, "channels": 1, "mean": 0.3055, "std": 0.3762}
 
     def load(self) -> None:
         """Read the pictures out of the scikit-learn package."""
@@ -38,7 +32,7 @@ class Digits(DataSet):
         pixels, labels = load_digits(return_X_y=True)
         images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8) / 16  # ink in [0, 1]
         images = F.interpolate(images, size=self.image_size, mode="bilinear", align_corners=False)
-        images = (images - self.transform["mean"]) / self.transform["std"]
+        images = self.scaled(images)
         targets = torch.tensor(labels, dtype=torch.int64)
 
         shuffled = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))

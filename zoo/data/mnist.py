@@ -6,8 +6,8 @@ torchvision.datasets.MNIST.
 
 import torch
 
-from zoo.data.dataset import DataSet
 from zoo.data.fetch import File, fetch
+from zoo.data.images import Images
 from zoo.registry import register
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -20,20 +20,21 @@ FILES = (  # name, SHA-256 of the unpacked file, bytes of the unpacked file
 
 
 @register("mnist", group="data")
-class MNIST(DataSet):
-    """Items: (1, 28, 28) float32, standardised with the training set's mean and deviation; labels 0..9 int64.
+class MNIST(Images):
+    """Items: (1, 28, 28) float32; labels 0..9 int64.
 
     root: folder that holds (or shall hold) MNIST/raw/; None: ZOO_DATA_DIR, else data/cache.
     validation: how many of the last training pictures are set aside, 1 to 59,999.
+    standardise: with mean and deviation of the training set; otherwise ink in [0, 1].
     """
 
-    def __init__(self, batch_size: int = 128, root: str | None = None, validation: int = 5000):
-        super().__init__(batch_size, root)
+    def __init__(
+        self, batch_size: int = 128, root: str | None = None, validation: int = 5000, standardise: bool = True
+    ):
+        super().__init__(batch_size, root, 28, mean=0.1307, std=0.3081, standardise=standardise)
         if not 1 <= validation < 60_000:
             raise ValueError(f"validation must lie in 1 .. 59999, got {validation}")
         self.validation = validation
-        self.provides = {"num_classes": 10, "in_features": 784, "input_shape": [1, 28, 28]}
-        self.transform = {"kind": "image", "size": 28, "channels": 1, "mean": 0.1307, "std": 0.3081}
 
     def load(self) -> None:
         """Read the four files, fetching what is not there. Raises DataError."""
@@ -45,12 +46,11 @@ class MNIST(DataSet):
         self.test = test
 
     def read(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (N, 1, 28, 28) standardised, labels (N,)."""
+        """Images (N, 1, 28, 28), labels (N,)."""
         from zoo.torchvision_operators import declare_missing_operators
 
         declare_missing_operators()
         import torchvision  # a second to import: only when it is needed
 
         raw = torchvision.datasets.MNIST(self.root, train=train)
-        images = raw.data[:, None].float().div_(255)
-        return images.sub_(self.transform["mean"]).div_(self.transform["std"]), raw.targets
+        return self.scaled(raw.data[:, None].float().div_(255)), raw.targets
