@@ -61,8 +61,8 @@ def keep_last_as_best(last: Path, best: Path) -> None:
 class Checkpoints(pl.Callback):
     """`last.ckpt` after each validation (and every n steps), `best.ckpt` for the epoch whose weights count.
 
-    Of a training in phases `phase_1.ckpt`, ... keep the weights at the end of each but the last, and only an epoch of
-    the last can be the best.
+    Of a training in phases `phase_0.ckpt` keeps the random start, `phase_1.ckpt`, ... the weights at the end of each
+    phase but the last, and only an epoch of the last can be the best.
     Never after an epoch's last batch and before its validation: what is saved there could not be continued alike.
     """
 
@@ -73,6 +73,11 @@ class Checkpoints(pl.Callback):
         self.every_n_steps, self.metrics = every_n_steps, metrics
         self.best_value = math.inf if not monitor.endswith("acc") else -math.inf
         self.saved_step = -1
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """What the phases are to be compared with."""
+        if len(module.plan.phases) > 1 and trainer.global_step == 0:
+            self.save_phase(trainer, 0)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Every n steps, and where max_steps ends the run in mid-epoch."""
@@ -90,11 +95,15 @@ class Checkpoints(pl.Callback):
         number = plan.number(step - 1)
         if number + 1 < len(plan.phases):
             if step == plan.ends[number]:
-                trainer.save_checkpoint(self.last.with_name(f"phase_{number + 1}.ckpt"), weights_only=True)
+                self.save_phase(trainer, number + 1)
         elif validated and self.select == "best" and self.improved(float(trainer.callback_metrics[self.monitor])):
             trainer.save_checkpoint(self.best, weights_only=True)
         if validated or step >= plan.total_steps:
             self.save_last(trainer, module)
+
+    def save_phase(self, trainer: Any, number: int) -> None:
+        """The weights after so many phases."""
+        trainer.save_checkpoint(self.last.with_name(f"phase_{number}.ckpt"), weights_only=True)
 
     def improved(self, value: float) -> bool:
         """Whether this is the best value yet; it is remembered."""

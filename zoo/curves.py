@@ -21,6 +21,8 @@ CURVES = {  # name: axis labels, and whether y is logarithmic
     "validation_loss": ("epoch", "validation loss", True),
     "validation_loss_by_time": ("seconds", "validation loss", True),
     "gradient_by_lag": ("steps back", "norm of the loss's gradient at that input", True),
+    "gradient_by_layer": ("layer", "root mean square of the gradient by its weights", True),
+    "error_by_labels": ("labels", "share of the test pictures that is misread", True),
     "accuracy_by_gap": ("symbols between the one to remember and the question", "accuracy", False),
 }
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor, nn
 
 from zoo.attention_figures import attention_figures
+from zoo.autoencoder_figures import autoencoder_figures
 from zoo.checkpoint import write_whole
 from zoo.curves import COLOURS, SIZE, kept_curve
 from zoo.models.recurrent import Cells
@@ -31,7 +32,8 @@ INK, ACCENT, SECOND, PALE = "#222222", "#c0392b", "#2471a3", "#d5d8dc"
 def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> list[Path]:
     """Draw what fits this network and data into `folder/figures`; the paths written."""
     network.eval()
-    figures = {"learning_curves": learning_curves(read_metrics(folder / "metrics.csv"), title)}
+    series = read_metrics(folder / "metrics.csv")
+    figures = {"learning_curves": learning_curves(series, title, read_phases(folder / "metrics.csv", network))}
     items = data.test[0]
     with torch.no_grad():
         if items.is_floating_point() and items.shape[1:] == (2,):  # points of the plane
@@ -39,10 +41,12 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
             figures["decision_regions"] = (decision_regions if one_answer else many_decision_regions)(
                 network, data, title
             )
-        if items.dim() == 4:
+        if items.dim() == 4 and not hasattr(network, "code_size"):  # pictures, and no reconstructions of them
             logits = torch.cat([network(part) for part in items.split(500)])
             figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
             figures["worst_mistakes"] = worst_mistakes(logits, data.test, title)
+    if items.dim() == 4:
+        figures |= autoencoder_figures(network, data, folder, title)
     conv = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if conv is not None:
         figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
@@ -78,17 +82,30 @@ def read_metrics(path: Path, against: str = "epoch") -> dict[str, list[tuple[flo
     return series
 
 
-def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) -> Figure:
-    """Loss (left) and the shares between 0 and 1 (right) against the epoch, training and validation."""
+def read_phases(path: Path, network: nn.Module) -> dict[str, float]:
+    """The phases that metrics.csv tells of, by name, and the epoch at which each has ended."""
+    names = [phase.name for phase in getattr(network, "phases", [])]
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("phase")]
+    return {names[int(float(row["phase"])) - 1]: float(row["epoch"]) for row in rows}
+
+
+def learning_curves(
+    series: dict[str, list[tuple[float, float]]], title: str, phases: dict[str, float] | None = None
+) -> Figure:
+    """Errors (left) and the shares between 0 and 1 (right) against the epoch, training and validation.
+
+    phases: name and last epoch of each; lines stand between them.
+    """
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title)
-    left, right = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2, sharex=True)
     # Without details, such as the share of one section of the analogies.
     series = {name: points for name, points in sorted(series.items()) if name.count("/") == 1}
     others = sorted({name.partition("/")[2] for name in series} - {"loss", "acc"})
     for name, points in series.items():
         part, _, metric = name.partition("/")
-        axes = left if metric == "loss" else right
+        axes = left if metric in ("loss", "squared_error") else right
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
         if metric in ("loss", "acc"):
             label, width = part, 2.0
@@ -110,6 +127,11 @@ def learning_curves(series: dict[str, list[tuple[float, float]]], title: str) ->
         left.yaxis.set_major_formatter(plain)
         if max(losses) < 10 * min(losses):  # else the powers of ten are labels enough
             left.yaxis.set_minor_formatter(plain)
+    ends = [0.0, *(phases or {}).values()]
+    for name, start, end in zip(phases or {}, ends, ends[1:], strict=False):
+        left.text((start + end) / 2, 1.01, name, transform=left.get_xaxis_transform(), size=7, ha="center")
+        for axes in (left, right) if start else ():
+            axes.axvline(start, color=PALE, zorder=0)
     return figure
 
 

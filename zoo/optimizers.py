@@ -96,7 +96,10 @@ class SGD(Recipe):
 
 
 class AdamRecipe(Recipe):
-    """What Adam and AdamW share: the two decay rates of the running moments."""
+    """What Adam and AdamW share: the two decay rates of the running moments.
+
+    fused: PyTorch's implementation in one pass, on a CPU three times as fast; it rounds differently.
+    """
 
     def __init__(
         self,
@@ -107,12 +110,13 @@ class AdamRecipe(Recipe):
         schedule: str = "constant",
         warmup: float = 0.0,
         gamma: float = 0.1,
+        fused: bool = False,
     ):
         super().__init__(lr, weight_decay, schedule, warmup, gamma)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not (0 <= beta < 1):
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")
-        self.betas = (beta1, beta2)
+        self.betas, self.fused = (beta1, beta2), fused
 
 
 @register("adam", group="optimizer")
@@ -121,7 +125,7 @@ class Adam(AdamRecipe):
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """PyTorch's `Adam`."""
-        return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay)
+        return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=self.fused)
 
 
 @register("adamw", group="optimizer")
@@ -130,7 +134,7 @@ class AdamW(AdamRecipe):
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
         """PyTorch's `AdamW`."""
-        return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay)
+        return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=self.fused)
 
 
 @register("adagrad", group="optimizer")

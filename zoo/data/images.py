@@ -38,15 +38,19 @@ class Images(DataSet):
         if not hasattr(network, "code_size"):
             return {}
         error = float(network.loss(self.test)["squared_error"])
-        pca = float(self.pca_errors[network.code_size])
+        images = self.test[0]
+        pca = float((self.pca(images, network.code_size) - images).square().sum() / len(images))
         return {"pca_squared_error": pca, "share_of_pca": error / pca}
 
     @functools.cached_property
-    def pca_errors(self) -> Tensor:
-        """Squared error per test picture of a PCA fitted to the training pictures, (D + 1,) by number of components."""
-        train, test = (part[0].flatten(1) for part in (self.train, self.test))  # (N, D)
-        mean = train.mean(0)
-        centred = train - mean
-        _, vectors = torch.linalg.eigh(centred.T @ centred)  # columns, by rising variance
-        kept = ((test - mean) @ vectors.flip(1)).square().mean(0)  # (D,) of the variance, per component
-        return torch.cat([kept.sum()[None], kept.sum() - kept.cumsum(0)])
+    def principal_components(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and principal components (D, D) of the training pictures; columns, by falling variance."""
+        pixels = self.train[0].flatten(1)  # (N, D)
+        centred = pixels - pixels.mean(0)
+        return pixels.mean(0), torch.linalg.eigh(centred.T @ centred)[1].flip(1)
+
+    def pca(self, images: Tensor, count: int) -> Tensor:
+        """What `count` principal components leave of the pictures (B, 1, h, w), of the same shape."""
+        mean, vectors = self.principal_components
+        vectors = vectors[:, :count]
+        return (mean + (images.flatten(1) - mean) @ vectors @ vectors.T).view_as(images)

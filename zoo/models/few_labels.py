@@ -99,8 +99,8 @@ class FewLabels(nn.Module):
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Of the present phase: a layer's, or the sum of the pair's cross-entropies in nats.
 
-        In eval mode also the accuracy of every network trained so far, such as `pretrained_100` and `random_100`, and
-        `advantage_100`, the first less the second.
+        In eval mode also the accuracy of every network trained so far, such as `pretrained/100` and `random/100`, and
+        `advantage/100`, the first less the second.
         """
         x, targets = batch
         present = self.phase - len(self.stack.encoders)  # of the pairs
@@ -112,6 +112,6 @@ class FewLabels(nn.Module):
             return metrics
         for count, *pair in list(zip(self.labels, self.pretrained, self.random, strict=True))[: present + 1]:
             pretrained, random = ((net(x).argmax(1) == targets).float().mean() for net in pair)
-            metrics |= {f"pretrained_{count}": pretrained, f"random_{count}": random}
-            metrics[f"advantage_{count}"] = pretrained - random
+            metrics |= {f"pretrained/{count}": pretrained, f"random/{count}": random}
+            metrics[f"advantage/{count}"] = pretrained - random
         return metrics
