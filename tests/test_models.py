@@ -83,6 +83,16 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
         None,
     ),
 ]
+# Layers of 12-8-4: weights, biases there and back; a sigmoid at rest is a half, far from a normal number by 1 + 1/4.
+CODES = {"hidden_sizes": [8, 4]}
+MORE += [
+    ("autoencoder", CODES, 12 * 8 + 8 * 4 + (8 + 4) + (12 + 8), 12 * 1.25),
+    ("autoencoder", CODES | {"tied": False, "activation": "tanh"}, 2 * (96 + 32) + 12 + 20, 12 * 1.25),
+    ("autoencoder_classifier", CODES, 96 + 32 + 12 + 20 + 50, None),
+    ("autoencoder_classifier", CODES | {"pretraining_epochs": 0}, 96 + 32 + 12 + 50, None),
+    ("few_labels", CODES | {"labels": [10, 20]}, 96 + 32 + 12 + 20 + 4 * (96 + 32 + 12 + 50), 2 * math.log(10)),
+    ("transfer_lenet", {}, 4 * 61_706, 3 * math.log(10)),
+]
 SAMPLING = 6 * math.log(2)  # one word that is there, five that were drawn
 MORE += [
     ("word2vec", {"embedding_dim": 4}, 2 * 40, SAMPLING),
@@ -133,7 +143,7 @@ def classes(arguments: dict[str, Any]) -> int:
         return len(arguments["words"])
     if "vocabulary" in arguments:
         return len(arguments["vocabulary"])
-    return arguments["num_classes"] if "num_classes" in arguments else arguments["vocab_size"]
+    return arguments.get("num_classes") or arguments.get("vocab_size", 1)  # an autoencoder has no classes
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
@@ -157,8 +167,33 @@ def test_loss_starts_at_chance_and_every_parameter_gets_a_gradient(name: str, gi
     loss = net.loss(batch(net, arguments))["loss"]
     assert float(loss.detach()) == pytest.approx(expected, rel=0.25)
     loss.backward()
+    idle = idle_at_the_end(net)
     for parameter_name, parameter in net.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+        if parameter_name not in idle:
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+def idle_at_the_end(net: torch.nn.Module) -> set[str]:
+    """The parameters that the last phase of a training in phases does not train."""
+    if not hasattr(net, "phases"):
+        return set()
+    trained = {parameter for part in net.phases[-1].trained for parameter in part.parameters()}
+    return {name for name, parameter in net.named_parameters() if parameter not in trained}
+
+
+@pytest.mark.parametrize(("name", "given"), [case for case in CASES if "phases" in dir(load_all()["model"][case[0]])])
+def test_every_phase_moves_all_that_it_trains_and_all_is_trained(name: str, given: dict[str, Any]) -> None:
+    net, arguments = make(name, given)
+    idle = dict(net.named_parameters())
+    tensors = batch(net, arguments)
+    for number, phase in enumerate(net.phases):
+        net.phase = number
+        net.zero_grad()
+        net.loss((tensors[0].sigmoid(), tensors[1]))["loss"].backward()
+        trained = {parameter for part in phase.trained for parameter in part.parameters()}
+        assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in trained), phase.name
+        idle = {key: parameter for key, parameter in idle.items() if parameter not in trained}
+    assert all(key.startswith("frozen.conv") for key in idle)  # which is the source's, as it is
 
 
 # The words that word2vec draws go by their place in the text; tests/test_word2vec.py looks at them.
@@ -205,9 +240,9 @@ def test_constructor_takes_typed_plain_values_only(name: str) -> None:
 def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     path = Path(inspect.getfile(load_all()["model"][name]))
     text = path.read_text()
-    allowed = {"torch", "math", "collections", "typing"}
+    allowed = {"torch", "math", "collections", "dataclasses", "functools", "typing"}
     parts = ("activations", "attention", "characters", "decoding", "dropout", "huffman", "recurrent", "sequences")
-    parts += ("word_vectors",)
+    parts += ("word_vectors", "phases", "autoencoder", "lenet", "mlp")
     shared = ("zoo.registry", *(f"zoo.models.{part}" for part in parts))  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -45,6 +45,12 @@ RUNS = {
                   "model.attention_dropout=0.1", "model.implementation=reference", "data=text",
                   f"data.path={ROOT / 'LICENSE'}", "data.batch_size=4", "data.sequence_length=23", "optimizer=adamw",
                   "trainer.precision=bf16-mixed", "trainer.max_epochs=3"],
+    "phases": ["model=autoencoder_classifier", "model.hidden_sizes=[20,10]", "model.pretraining_epochs=1",
+               "model.dropout=0.2", "data=digits", "data.standardise=false", "data.batch_size=100", "optimizer=adam",
+               "optimizer.schedule=linear", "optimizer.weight_decay=0.1", "trainer.max_epochs=3"],
+    "phases with few items": ["model=few_labels", "model.hidden_sizes=[10]", "model.labels=[20,110]",
+                              "model.pretraining_epochs=1", "data=digits", "data.standardise=false",
+                              "data.batch_size=100", "optimizer=adam", "optimizer.fused=true", "trainer.max_epochs=3"],
     "own steps": ["model=word2vec", "data=pydoc_words", "data.batch_size=22", "model.embedding_dim=8", "optimizer=sgd",
                   "optimizer.schedule=linear", "trainer.max_epochs=3"],
 }  # fmt: skip

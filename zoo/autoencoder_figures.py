@@ -26,7 +26,8 @@ def autoencoder_figures(network: nn.Module, data: "Images", folder: Path, title:
     if not isinstance(stack, Stack):
         return figures
     with torch.no_grad():
-        figures["reconstructions"] = reconstructions(network, data, folder, title)
+        if len(stack.decoders):
+            figures["reconstructions"] = reconstructions(network, data, folder, title)
         figures["filters"] = filters(stack, data.test[0].shape[-2:], title)
         figures["codes"] = codes(stack, data, title)
     if isinstance(network, AutoencoderClassifier) and phase_file(folder, len(stack.encoders)).exists():

@@ -209,7 +209,8 @@ class Autoencoder(Stack):
     in_features: D, size of an item when flattened.
     hidden_sizes: H_1 ... H_L; the last is that of the code.
     activation: of the hidden layers, sigmoid | tanh | relu | linear; with everything linear it can do what PCA does.
-    code_activation, output_activation: of the code and of the reconstruction, likewise.
+    code_activation: of the code, likewise.
+    output_activation: of the reconstruction, likewise.
     tied: whether a decoder uses the transpose of its encoder's weight.
     reconstruction: squared_error | cross_entropy, what the loss is.
     corruption: none | masking | salt_and_pepper | gaussian, of each layer's input while the layer is trained alone.

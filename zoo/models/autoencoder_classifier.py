@@ -63,6 +63,8 @@ class AutoencoderClassifier(Stack):
             in_features, hidden_sizes, activation, activation, "sigmoid", tied, reconstruction,
             corruption, corruption_levels, target, pretraining_epochs,
         )  # fmt: skip
+        if not pretraining_epochs:
+            self.decoders = nn.ModuleList()  # nothing would ever be decoded
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         self.output = nn.Linear(hidden_sizes[-1], num_classes)
         self.phase = len(self.phases) - 1
