@@ -20,6 +20,7 @@ SEEDS = {  # else 3
     "mnist_fast": 10,
     "digits_lenet": 10,
     "abc_rnn": 10,
+    "digits_transfer": 10,
     "shakespeare_lstm": 1,  # more than ten minutes
     "shakespeare_gru": 1,
     "shakespeare_rnn": 1,
