@@ -59,7 +59,7 @@ def test_learning_curves_read_the_metrics(tmp_path: Path) -> None:
 
 
 def test_a_loss_of_zero_is_drawn_without_logarithm() -> None:
-    left, _ = learning_curves({"train/loss": [(1, 1.0), (2, 0.0)]}, "net").axes
+    (left,) = learning_curves({"train/loss": [(1, 1.0), (2, 0.0)]}, "net").axes
     assert left.get_yscale() == "linear" and not math.isnan(left.get_ylim()[0])
 
 

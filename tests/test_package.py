@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, WAIVED, seconds_alone
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "zoo" / "models" / "README.md").read_text()
 pytestmark = pytest.mark.xdist_group("wheel")  # one process runs them all, and builds it once
 
 
@@ -68,7 +68,7 @@ def test_it_trains_outside_the_checkout(installed: Path, tmp_path: Path) -> None
 
 
 def block(language: str, start: str) -> str:
-    """The README's code block that begins so."""
+    """The code block of how to add a model that begins so."""
     return next(b for b in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if b.startswith(start))
 
 

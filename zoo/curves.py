@@ -69,7 +69,7 @@ def draw_curves(name: str, curves: dict[str, Curve], title: str) -> Figure:
     if logarithmic:
         axes.set_yscale("log")
         lowest, highest = axes.get_ylim()
-        if highest < 10 * lowest:  # no power of ten would stand beside the axis
+        if highest < 30 * lowest:  # at most one power of ten would stand beside the axis
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     else:

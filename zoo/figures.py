@@ -99,13 +99,15 @@ def learning_curves(
     """
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(title)
-    left, right = figure.subplots(1, 2, sharex=True)
     # Without details, such as the share of one section of the analogies.
     series = {name: points for name, points in sorted(series.items()) if name.count("/") == 1}
+    on_the_left = {name for name in series if name.partition("/")[2] in ("loss", "squared_error")}
+    panels = figure.subplots(1, 1 + (len(on_the_left) < len(series)), sharex=True, squeeze=False)[0]
+    left, right = panels[0], panels[-1]
     others = sorted({name.partition("/")[2] for name in series} - {"loss", "acc"})
     for name, points in series.items():
         part, _, metric = name.partition("/")
-        axes = left if metric in ("loss", "squared_error") else right
+        axes = left if name in on_the_left else right
         style = {"train": (SECOND, "-"), "val": (ACCENT, "--")}.get(part, (INK, ":"))
         if metric in ("loss", "acc"):
             label, width = part, 2.0
@@ -114,7 +116,8 @@ def learning_curves(
             style = (COLOURS[others.index(metric) % len(COLOURS)], style[1])
         marker = "o" if len(points) <= 12 else None  # a single point would not be seen
         axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, marker=marker, label=label)
-    for axes, label in ((left, "loss"), (right, "accuracy" if any(name.endswith("/acc") for name in series) else "")):
+    labels = ("loss", "accuracy" if any(name.endswith("/acc") for name in series) else "")
+    for axes, label in zip(panels, labels, strict=False):
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
@@ -130,7 +133,7 @@ def learning_curves(
     ends = [0.0, *(phases or {}).values()]
     for name, start, end in zip(phases or {}, ends, ends[1:], strict=False):
         left.text((start + end) / 2, 1.01, name, transform=left.get_xaxis_transform(), size=7, ha="center")
-        for axes in (left, right) if start else ():
+        for axes in panels if start else ():
             axes.axvline(start, color=PALE, zorder=0)
     return figure
 

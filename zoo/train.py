@@ -1,6 +1,6 @@
 """`python train.py`: compose -> data -> model -> fit -> test -> figures -> one result line.
 
-Everything that can be wrong is looked at before Lightning is imported, so that a mistake is answered in seconds.
+Everything that can be wrong is looked at (zoo/checks.py) before Lightning is imported.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.checks import check_fit, check_hardware, check_items, check_optimizer, check_update, planned_phases
 from zoo.errors import ConfigError, ZooError
 from zoo.run_folder import continued, new_folder
 
@@ -39,15 +40,11 @@ def run(settings: "Settings") -> dict[str, Any]:
     folder, resume_from = continued(settings, about) or (new_folder(settings), None)
     try:
         data.load()
+        check_items(network, data, settings)
     except ZooError:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing has begun; a folder with something in it stays
         raise
-    if getattr(network, "takes_all_at_once", False) and len(data.batches("train")) * settings.trainer.max_epochs > 1:
-        raise ConfigError(
-            f"model={settings.names['model']} takes the whole training set at once: data.batch_size must be "
-            f">= {len(data.train[0])} and trainer.max_epochs 1"
-        )
     about["transform"] = data.transform  # with the vocabulary, which some sets know only now
     write_config(settings, folder)
     network.eval()
@@ -133,80 +130,12 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
     check_update(network, settings)
-    phases = check_phases(network, settings)
+    check_optimizer(settings)
+    phases = planned_phases(network, settings)
     if settings.pretrained:
         load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
     about = describe(settings, arguments) | {"fingerprint": data.fingerprint}
     return data, network, recipe, about | ({"phases": phases} if phases else {})
-
-
-def check_hardware(accelerator: str) -> None:
-    """Raises ConfigError where the processor asked for is not there."""
-    import torch
-
-    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(accelerator, True):
-        raise ConfigError(f"trainer.accelerator={accelerator}: this machine has none; use trainer=cpu")
-
-
-def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> None:
-    """A model that cannot take the data is told so before any training. Raises ConfigError."""
-    import torch
-
-    try:
-        with torch.no_grad():
-            network.eval()
-            phases = range(len(getattr(network, "phases", [])))
-            for number in phases or [None]:
-                if phases:
-                    network.phase = number  # it ends with the last one, as it was
-                loss = network.loss(data.example_batch())["loss"]
-                if not loss.isfinite():
-                    raise ValueError(f"the loss of a blank item is {float(loss)}")
-        network.train()
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise ConfigError(
-            f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
-            f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def check_phases(network: "nn.Module", settings: "Settings") -> list[dict[str, Any]] | None:
-    """The phases that a network is trained in, as name, epochs and number of parameters; None where it has none.
-
-    Raises ConfigError where the epochs do not suffice, or would end in another phase than the last.
-    """
-    from zoo.phases import Plan
-
-    if not hasattr(network, "phases"):
-        return None
-    if settings.trainer.early_stopping_patience:
-        raise ConfigError(
-            f"trainer.early_stopping_patience must be null: model={settings.names['model']} is trained in phases, "
-            f"whose losses are different ones"
-        )
-    plan = Plan(network, 1, settings.trainer.max_epochs)
-    return [
-        {"name": phase.name, "epochs": epochs, "trained": plan.trained(number)}
-        for number, (phase, epochs) in enumerate(zip(plan.phases, plan.epochs, strict=True))
-    ]
-
-
-def check_update(network: "nn.Module", settings: "Settings") -> None:
-    """Of optimizer and trainer, a network that changes its weights itself heeds the learning rate and its schedule.
-
-    What else is asked for would be left undone without a word. Raises ConfigError.
-    """
-    if not hasattr(network, "update"):
-        return
-    own = f"model={settings.names['model']} takes steps of its own"
-    optimizer = settings.optimizer
-    if settings.names["optimizer"] != "sgd" or optimizer["momentum"] or optimizer["weight_decay"]:
-        raise ConfigError(f"{own}: it needs optimizer=sgd, without momentum and weight_decay")
-    if settings.trainer.gradient_clip_norm is not None:
-        raise ConfigError(f"{own}: trainer.gradient_clip_norm must be null")
-    if settings.trainer.precision not in ("32-true", "bf16-mixed"):
-        raise ConfigError(f"{own}: trainer.precision must be 32-true or bf16-mixed, got {settings.trainer.precision!r}")
 
 
 def processor_name(accelerator: str) -> str:
