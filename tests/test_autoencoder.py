@@ -350,7 +350,9 @@ def test_transfer_takes_the_first_layers_and_each_network_is_alone(train: Train)
         elif net == "frozen":
             assert not torch.equal(after[name], before[name])
     metrics = result["metrics"]
-    assert metrics["test/advantage"] == pytest.approx(metrics["test/fine_tuned"] - metrics["test/scratch"], abs=2e-6)
+    for name in ("frozen", "fine_tuned"):
+        gain = metrics[f"test/{name}"] - metrics["test/scratch"]
+        assert metrics[f"test/{name}_gain"] == pytest.approx(gain, abs=2e-6)
 
 
 def test_the_three_learn_as_they_would_alone() -> None:

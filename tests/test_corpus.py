@@ -30,7 +30,7 @@ from zoo.data.corpus import Corpus
 from zoo.data.numbering import RUN, Numbered, numbered
 from zoo.data.pydoc_words import RELATED, PyDocWords
 from zoo.data.text8 import Text8
-from zoo.data.word_tests import judge_analogies, judge_pairs, read_analogies, read_pairs
+from zoo.data.word_tests import KnownWords, judge_analogies, judge_pairs, read_analogies, read_pairs
 from zoo.errors import ConfigError, DataError, OutputError
 from zoo.models.word_vectors import WordVectors
 from zoo.registry import build
@@ -696,7 +696,7 @@ def test_pairs_are_judged_as_gensim_does(path: Path, most: int, monkeypatch: pyt
     monkeypatch.setattr(word_tests, "KNOWN", most)
     network, pairs = of_pairs(0.5), read_pairs(path)
     _, spearman, unknown = gensims(network).evaluate_word_pairs(str(path), restrict_vocab=most)
-    value, covered = judge_pairs(network, pairs)
+    value, covered = judge_pairs(KnownWords(network), pairs)
     assert value == pytest.approx(spearman.statistic, abs=1e-5) and value != 0
     assert covered == round((1 - unknown / 100) * len(pairs)) and 0 < covered < len(pairs)
 
@@ -725,7 +725,8 @@ def test_analogies_are_judged_as_gensim_does(most: int, monkeypatch: pytest.Monk
     network = of_analogies(0.35)
     _, sections = gensims(network).evaluate_word_analogies(str(QUESTIONS), restrict_vocab=most)
     theirs = {s["section"]: (len(s["correct"]), len(s["correct"]) + len(s["incorrect"])) for s in sections[:-1]}
-    ours = {name: judge_analogies(network, questions) for name, questions in read_analogies(QUESTIONS).items()}
+    words = KnownWords(network)
+    ours = {name: judge_analogies(words, questions) for name, questions in read_analogies(QUESTIONS).items()}
     assert ours == theirs and len(ours) == 14
     right, covered = (sum(numbers) for numbers in zip(*ours.values(), strict=True))
     assert 0.05 * covered < right < 0.95 * covered and 100 < covered < 19_544
@@ -749,15 +750,15 @@ def test_the_probe_sums_its_sections() -> None:
 
 def test_nothing_known_is_nothing_right() -> None:
     network = WordVectors(["x", "y", "z"], torch.randn(3, 4))
-    assert judge_pairs(network, [("a", "b", 1.0), ("x", "y", 2.0), ("y", "z", 3.0)]) == (0.0, 2)
-    assert judge_analogies(network, [["a", "b", "c", "d"], ["x", "y", "z", "d"]]) == (0, 0)
+    assert judge_pairs(KnownWords(network), [("a", "b", 1.0), ("x", "y", 2.0), ("y", "z", 3.0)]) == (0.0, 2)
+    assert judge_analogies(KnownWords(network), [["a", "b", "c", "d"], ["x", "y", "z", "d"]]) == (0, 0)
 
 
 def test_a_rank_correlation_that_is_not_defined_is_zero() -> None:
     pairs = [("x", "y", 1.0), ("y", "z", 2.0), ("x", "z", 3.0)]
-    assert judge_pairs(WordVectors(["x", "y", "z"], torch.zeros(3, 4)), pairs) == (0.0, 3)
+    assert judge_pairs(KnownWords(WordVectors(["x", "y", "z"], torch.zeros(3, 4))), pairs) == (0.0, 3)
     network = WordVectors(["x", "y", "z"], torch.randn(3, 4))
-    assert judge_pairs(network, [(a, b, 5.0) for a, b, _ in pairs]) == (0.0, 3)
+    assert judge_pairs(KnownWords(network), [(a, b, 5.0) for a, b, _ in pairs]) == (0.0, 3)
 
 
 def test_ranks_by_hand() -> None:
@@ -765,7 +766,7 @@ def test_ranks_by_hand() -> None:
     network = WordVectors(["X", "y", "z", "w"], torch.tensor([[1.0, 0], [2, 0], [0, 3], [-1, 0]]))
     for scores, value in (((9, 5, 1), 1.0), ((1, 5, 9), -1.0), ((9, 1, 5), 0.5)):
         pairs = [("x", other, float(score)) for other, score in zip("yzw", scores, strict=True)]
-        assert judge_pairs(network, pairs) == (pytest.approx(value), 3)
+        assert judge_pairs(KnownWords(network), pairs) == (pytest.approx(value), 3)
 
 
 def test_of_two_spellings_the_commonest_counts() -> None:
@@ -774,10 +775,10 @@ def test_of_two_spellings_the_commonest_counts() -> None:
     good, bad, step = torch.tensor([4.0, 1, 0]), torch.tensor([1.0, 4, 0]), torch.tensor([0.0, 0, 2])
     vectors = [good, good + step, bad, bad + 0.9 * step, bad + step, bad + 1.05 * step, bad + step]
     network = WordVectors(words, torch.stack(vectors))
-    assert judge_analogies(network, [["good", "better", "bad", "worse"]]) == (1, 1)
+    assert judge_analogies(KnownWords(network), [["good", "better", "bad", "worse"]]) == (1, 1)
     pairs = [("better", "good", 1.0), ("bad", "good", 2.0), ("worse", "bad", 3.0)]
     lower = WordVectors(words[:4], torch.stack(vectors[:4]))
-    assert judge_pairs(network, pairs) == judge_pairs(lower, pairs)
+    assert judge_pairs(KnownWords(network), pairs) == judge_pairs(KnownWords(lower), pairs)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from zoo.data.fetch import NoDowngrade
-from zoo.errors import CheckpointError, OutputError
+from zoo.errors import CheckpointError, OutputError, short
 from zoo.registry import build
 
 MARK = b"zoo-sha256="
@@ -131,12 +131,10 @@ def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path
         theirs = tuple(weights[name].shape) if name in weights else "nothing of that name"
         if ours != theirs:
             about = content["zoo"]
-            arguments = {
-                key: text if len(text := repr(value)) <= 60 else "..." for key, value in about["arguments"].items()
-            }
+            arguments = ", ".join(f"{key}={short(value)}" for key, value in about["arguments"].items())
             raise CheckpointError(
                 f"{source} does not fit: it has {theirs} for {name!r}, the network {ours}; it holds "
-                f"model={about['model']} with " + ", ".join(f"{key}={text}" for key, text in arguments.items())
+                f"model={about['model']} with {arguments}"
             )
     theirs, ours = content["zoo"]["arguments"].get("vocabulary"), getattr(network, "vocabulary", None)
     if theirs != ours:  # of the same size, or a weight would not have fitted; but each number is another character

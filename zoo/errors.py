@@ -3,6 +3,8 @@
 0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 numbers, 6 disk or output, 130 Ctrl-C, 143 SIGTERM.
 """
 
+from typing import Any
+
 
 class ZooError(Exception):
     """A mistake that the user can mend; its text is one line: what was wrong, where, what is valid."""
@@ -46,3 +48,9 @@ class Stopped(ZooError):
     def __init__(self, signum: int, text: str):
         super().__init__(text)
         self.exit_code = 128 + signum
+
+
+def short(value: Any) -> str:
+    """A value in one line of an error."""
+    text = str(value) if str(value).isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import CheckpointError, OutputError
+from zoo.errors import CheckpointError, OutputError, short
 
 if TYPE_CHECKING:
     from zoo.config import Settings
@@ -56,12 +56,6 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
         if content["zoo"][key] != about[key]:
             print(f"{key} was {content['zoo'][key]}, is {about[key]}: bits may differ", file=sys.stderr)
     return folder, source
-
-
-def short(value: Any) -> str:
-    """A value in one line of an error."""
-    text = str(value) if str(value).isprintable() else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def unfinished_run(base: Path) -> Path:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import DataSet
 from zoo.data.numbering import BLOCK, RUN, numbered
-from zoo.data.word_tests import file_of, judge_analogies, judge_pairs, read_analogies, read_pairs
+from zoo.data.word_tests import KnownWords, file_of, judge_analogies, judge_pairs, read_analogies, read_pairs
 from zoo.errors import DataError
 from zoo.registry import register
 
@@ -35,14 +35,14 @@ class WordSet(DataSet):
 
     def __init__(
         self,
-        batch_size: int,
-        min_count: int,
-        max_vocab_size: int | None,
-        held_out: float,
-        similarity: list[str],
-        analogies: str | None,
-        cache: str,
-        root: str | None,
+        batch_size: int = 512,
+        min_count: int = 5,
+        max_vocab_size: int | None = None,
+        held_out: float = 0.01,
+        similarity: list[str] = ["wordsim353.tsv", "simlex999.txt"],  # noqa: B006  (read, never changed)
+        analogies: str | None = "questions-words.txt",
+        cache: str = "runs/corpora",
+        root: str | None = None,
     ):
         super().__init__(batch_size, root)
         if min_count < 1 or (max_vocab_size is not None and max_vocab_size < 2):
@@ -101,12 +101,13 @@ class WordSet(DataSet):
     def probe(self, network: nn.Module) -> dict[str, float]:
         """Rank correlations, shares of right analogies, and of both how many are covered of how many."""
         metrics: dict[str, float] = {}
+        words = KnownWords(network)
         for name, pairs in self.pairs.items():
-            metrics[name], covered = judge_pairs(network, pairs)
+            metrics[name], covered = judge_pairs(words, pairs)
             metrics |= {f"{name}/covered": covered, f"{name}/total": len(pairs)}
         every_right, every_known = 0, 0
         for section, questions in self.questions.items():
-            right, known = judge_analogies(network, questions)
+            right, known = judge_analogies(words, questions)
             metrics[f"analogies/{section}"] = right / max(1, known)
             metrics |= {f"analogies/{section}/covered": known, f"analogies/{section}/total": len(questions)}
             every_right, every_known = every_right + right, every_known + known

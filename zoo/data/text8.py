@@ -27,19 +27,6 @@ class Text8(WordSet):
 
     key = [FILE.sha256]
 
-    def __init__(
-        self,
-        batch_size: int = 512,
-        min_count: int = 5,
-        max_vocab_size: int | None = None,
-        held_out: float = 0.01,
-        similarity: list[str] = ["wordsim353.tsv", "simlex999.txt"],  # noqa: B006  (read, never changed)
-        analogies: str | None = "questions-words.txt",
-        cache: str = "runs/corpora",
-        root: str | None = None,
-    ):
-        super().__init__(batch_size, min_count, max_vocab_size, held_out, similarity, analogies, cache, root)
-
     def blocks(self) -> Iterator[tuple[bytes, float]]:
         """Out of the archive, fetched where it is not there. Raises DataError."""
         path = fetch(URL, self.root / FILE.name, FILE)

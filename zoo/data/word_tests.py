@@ -68,14 +68,27 @@ def read_analogies(path: Path) -> dict[str, list[list[str]]]:
     return sections
 
 
-def judge_pairs(network: WordVectors, pairs: list[tuple[str, str, float]]) -> tuple[float, int]:
+class KnownWords:
+    """The words of a network in small letters, up to KNOWN, each once: of several spellings the commonest.
+
+    numbers: from word to row of `unit`, their vectors (V, D) of length 1.
+    """
+
+    def __init__(self, network: WordVectors):
+        commonest = {word.lower(): number for number, word in reversed(list(enumerate(network.words[:KNOWN])))}
+        rows = sorted(commonest.values())
+        self.numbers = {network.words[row].lower(): i for i, row in enumerate(rows)}
+        self.unit = network.unit_vectors()[rows]
+
+
+def judge_pairs(words: KnownWords, pairs: list[tuple[str, str, float]]) -> tuple[float, int]:
     """Spearman's rank correlation between cosines and what people say, and of how many pairs both words are known.
 
     0 where fewer than three pairs are known, or all cosines or all judgements of them are the same.
     """
     from scipy.stats import spearmanr
 
-    numbers, unit = lower_case(network), network.unit_vectors().cpu()
+    numbers, unit = words.numbers, words.unit.cpu()
     known = [(numbers[a], numbers[b], score) for a, b, score in pairs if a in numbers and b in numbers]
     if len(known) < 3:
         return 0.0, len(known)
@@ -86,15 +99,14 @@ def judge_pairs(network: WordVectors, pairs: list[tuple[str, str, float]]) -> tu
     return float(spearmanr(cosines.numpy(), scores).statistic), len(known)
 
 
-def judge_analogies(network: WordVectors, questions: list[list[str]]) -> tuple[int, int]:
+def judge_analogies(words: KnownWords, questions: list[list[str]]) -> tuple[int, int]:
     """How many questions a : b, c : d are answered with d, and of how many all four words are known.
 
     The answer is the word of the largest cosine to b - a + c that is none of the three (3CosAdd). Of several spellings
     only the commonest may be it: `Better` is no answer to good : better, bad : ?
     """
-    rows = sorted(lower_case(network).values())
-    numbers, unit = {network.words[row].lower(): i for i, row in enumerate(rows)}, network.unit_vectors()[rows]
-    known = [[numbers[word] for word in words] for words in questions if all(word in numbers for word in words)]
+    numbers, unit = words.numbers, words.unit
+    known = [[numbers[word] for word in four] for four in questions if all(word in numbers for word in four)]
     right = 0
     every = torch.tensor(known, dtype=torch.int64, device=unit.device).view(-1, 4)
     for part in every.split(max(1, CELLS // len(unit))):
@@ -107,8 +119,3 @@ def answers(unit: Tensor, questions: Tensor) -> Tensor:
     a, b, c = (unit[questions[:, i]] for i in range(3))
     cosines = (b - a + c) @ unit.mT  # (B, V), up to the length of the left side, which changes no order
     return cosines.scatter_(1, questions[:, :3], -torch.inf).argmax(1)
-
-
-def lower_case(network: WordVectors) -> dict[str, int]:
-    """The numbers of words in small letters, up to KNOWN; of several spellings the commonest."""
-    return {word.lower(): number for number, word in reversed(list(enumerate(network.words[:KNOWN])))}
