@@ -148,7 +148,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(
         assert_same_outcome(whole(name), folder)
 
 
-@pytest.mark.parametrize("name", ["carried state", "momentum", "rare validation"])
+@pytest.mark.parametrize("name", ["carried state", "momentum", "phases", "rare validation"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(
     name: str, signum: int, code: int, train: Train, whole: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
@@ -198,7 +198,9 @@ def test_a_finished_run_is_taken_further(name: str, train: Train, whole: Callabl
     assert_same_outcome(whole(name), "further")
 
 
-@pytest.mark.parametrize("name", ["momentum", "rare validation", "running means", "carried state"])
+@pytest.mark.parametrize(
+    "name", ["momentum", "rare validation", "running means", "carried state", "phases with few items"]
+)
 @pytest.mark.parametrize("steps", [1, 5, 11, 15, 32])
 def test_a_run_cut_short_by_max_steps_is_taken_further(
     name: str, steps: int, train: Train, whole: Callable[[str], str]

@@ -22,19 +22,25 @@ if TYPE_CHECKING:
 def autoencoder_figures(network: nn.Module, data: "Images", folder: Path, title: str) -> dict[str, Figure]:
     """The figures that fit; in `folder`, that of the run, lies how the network was at the end of each phase."""
     figures = {}
-    stack = network.stack if isinstance(network, FewLabels) else network
+    stack = stack_of(network)
     if not isinstance(stack, Stack):
         return figures
     with torch.no_grad():
         if len(stack.decoders):
             figures["reconstructions"] = reconstructions(network, data, folder, title)
         figures["filters"] = filters(stack, data.test[0].shape[-2:], title)
-        figures["codes"] = codes(stack, data, title)
+        if stack.encoders[-1].out_features > 1:
+            figures["codes"] = codes(stack, data, title)
     if isinstance(network, AutoencoderClassifier) and phase_file(folder, len(stack.encoders)).exists():
         figures["gradient_by_layer"] = gradients(network, data, folder, title)
     if isinstance(network, FewLabels):
         figures["error_by_labels"] = error_by_labels(network, data, title)
     return figures
+
+
+def stack_of(network: nn.Module) -> nn.Module:
+    """The autoencoders of a network, where they are not the network itself."""
+    return network.stack if isinstance(network, FewLabels) else network
 
 
 def phase_file(folder: Path, phases: int) -> Path:
@@ -56,16 +62,16 @@ def reconstructions(network: nn.Module, data: "Images", folder: Path, title: str
     chosen = torch.stack([(targets == label).nonzero()[0, 0] for label in targets.unique()])
     x = images[chosen]  # (K, 1, h, w)
     rows = {"picture": x}
-    stack = network.stack if isinstance(network, FewLabels) else network
+    stack = stack_of(network)
     for k, encoder in enumerate(stack.encoders, 1):
         if not phase_file(folder, k).exists():  # not trained alone, or ended by trainer.max_steps
             break
-        then = as_after(network, folder, k)
-        then = then.stack if isinstance(network, FewLabels) else then
+        then = stack_of(as_after(network, folder, k))
         rows[f"layer {k}: {encoder.out_features}"] = then.decode(then.encode(x, k), k).view_as(x)
     if isinstance(network, Autoencoder):
         rows[f"all: {network.code_size}"] = network(x).view_as(x)
-        rows[f"PCA: {network.code_size}"] = data.pca(x, network.code_size)
+        if network.code_size < network.in_features:
+            rows[f"PCA: {network.code_size}"] = data.pca(x, network.code_size)
     figure = Figure(figsize=(8.0, 0.5 + 0.75 * len(rows)), layout="constrained")
     figure.suptitle(f"{title}: reconstructions")
     low, high = float(x.min()), float(x.max())

@@ -207,7 +207,10 @@ class Guard(pl.Callback):
 
 
 class Phases(pl.Callback):
-    """Takes a network through the phases of its training, and says on stderr what each of them trains."""
+    """Takes a network through the phases of its training.
+
+    What each of them trains is said on stderr, whatever `trainer.progress` is: it is one line.
+    """
 
     def __init__(self, plan: "Plan"):
         self.plan = plan
@@ -223,7 +226,7 @@ class Phases(pl.Callback):
             begin = self.plan.phases[number].begin
             if begin:
                 begin()
-            trainer.optimizers[0].state.clear()  # moments of the phase before
+            trainer.optimizers[0].state = module.recipe.build(module.network.parameters()).state  # no moments
             module.means.clear()
         print(self.plan.enter(number), file=sys.stderr)
 

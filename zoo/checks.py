@@ -105,9 +105,11 @@ def check_items(network: "nn.Module", data: "DataSet", settings: "Settings") -> 
             f"{name} takes the whole training set at once: data.batch_size must be "
             f">= {len(data.train[0])} and trainer.max_epochs 1"
         )
-    for phase in getattr(network, "phases", []):
-        try:
+    try:
+        if hasattr(network, "check"):
+            network.check(data.train[0])
+        for phase in getattr(network, "phases", []):
             if phase.rows:
-                phase.rows(data.train[-1])
-        except ValueError as error:
-            raise ConfigError(f"{name} on data={settings.names['data']}, phase {phase.name}: {error}") from error
+                phase.rows(data.train[-1], settings.seed)
+    except ValueError as error:
+        raise ConfigError(f"{name} does not fit data={settings.names['data']}: {error}") from error

@@ -143,7 +143,7 @@ class ZooModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set anew at each step."""
         optimizer = self.recipe.build(self.network.parameters())
-        if self.recipe.constant and all(phase.lr == 1 for phase in self.plan.phases):
+        if self.recipe.constant:
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.plan.factor(self.recipe, step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -177,10 +177,12 @@ class ZooData(pl.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """In an order that is drawn anew in each pass."""
-        batches = self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device)
-        if any(phase.rows for phase in self.plan.phases):
-            batches.rows = lambda step: self.plan.rows(step, self.data.train[-1])
-        return batches
+        some = {"rows": self.rows} if any(phase.rows for phase in self.plan.phases) else {}
+        return self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device, **some)
+
+    def rows(self, step: int) -> torch.Tensor | None:
+        """The numbers of the training items that the phase of this step sees; None: all."""
+        return self.plan.rows(step, self.data.train[-1], self.seed)
 
     def val_dataloader(self) -> Any:
         """In order."""

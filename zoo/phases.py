@@ -13,7 +13,7 @@ from zoo.optimizers import Recipe
 class Plan:
     """The phases of a run and the steps at which they end; a network without phases has one, in which all is trained.
 
-    max_epochs: shared out among the phases. max_steps: where the run is to stop earlier.
+    max_epochs: shared out among the phases. max_steps: where the run is to stop earlier, in whatever phase.
     Raises ConfigError where the phases need more epochs than there are, or fewer.
     """
 
@@ -22,8 +22,7 @@ class Plan:
         self.phases: list[Phase] = getattr(network, "phases", [Phase("training", (network,))])
         self.epochs = shared_out([phase.epochs for phase in self.phases], max_epochs)
         self.total_steps = min(steps_per_epoch * max_epochs, max_steps or 2**62)
-        ends = itertools.accumulate(epochs * steps_per_epoch for epochs in self.epochs)
-        self.ends = [min(end, self.total_steps) for end in ends]
+        self.ends = list(itertools.accumulate(epochs * steps_per_epoch for epochs in self.epochs))
 
     def number(self, step: int) -> int:
         """Of the phase, from 0, that a step belongs to; steps count from 0."""
@@ -37,12 +36,12 @@ class Plan:
         """What the optimizer's peak rate is multiplied by: every phase has the whole schedule."""
         number = self.number(step)
         first = self.first_step(number)
-        return self.phases[number].lr * recipe.factor(step - first, self.ends[number] - first)
+        return recipe.factor(step - first, min(self.ends[number], self.total_steps) - first)
 
-    def rows(self, step: int, targets: Tensor) -> Tensor | None:
+    def rows(self, step: int, targets: Tensor, seed: int) -> Tensor | None:
         """The numbers of the items that the phase of this step sees; None: all."""
         choose = self.phases[self.number(step)].rows
-        return choose(targets) if choose else None
+        return choose(targets, seed) if choose else None
 
     def trained(self, number: int) -> int:
         """How many parameters phase `number` trains."""
@@ -72,8 +71,8 @@ def shared_out(wanted: list[int | None], max_epochs: int) -> list[int]:
     sharing = wanted.count(None)
     if max_epochs < given + sharing:
         raise ConfigError(
-            f"trainer.max_epochs must be >= {given + sharing}, got {max_epochs}: {len(wanted)} phases share them, "
-            f"of which those before the last have {given}"
+            f"trainer.max_epochs must be >= {given + sharing}, got {max_epochs}: of {len(wanted)} phases "
+            f"{len(wanted) - sharing} take {given} together, and the others at least 1 each"
         )
     epochs = [(max_epochs - given) // sharing if own is None else own for own in wanted]
     epochs[-1] += max_epochs - sum(epochs)

@@ -52,6 +52,12 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
                 f"{source} was trained with {key}={short(theirs)}, this command says {key}={short(ours)}; "
                 f"give the same settings, or start anew with pretrained={source}"
             )
+    theirs, ours = ([phase["epochs"] for phase in kept.get("phases", [])] for kept in (content["zoo"], about))
+    if theirs[:-1] != ours[:-1]:  # the last phase may be trained longer
+        raise CheckpointError(
+            f"{source} was trained in phases of {theirs} epochs, this command has {ours}; give the same "
+            f"trainer.max_epochs"
+        )
     for key in ("torch", "threads"):
         if content["zoo"][key] != about[key]:
             print(f"{key} was {content['zoo'][key]}, is {about[key]}: bits may differ", file=sys.stderr)

@@ -59,12 +59,20 @@ class DataSet:
         return torch.zeros(2, *self.provides["input_shape"]), torch.zeros(2, dtype=torch.int64)
 
     def batches(
-        self, part: str, seed: int | None = None, step: Callable[[], int] | None = None, device: Any = None
+        self,
+        part: str,
+        seed: int | None = None,
+        step: Callable[[], int] | None = None,
+        device: Any = None,
+        rows: Callable[[int], Tensor | None] | None = None,
     ) -> "Batches":
-        """Serves `train` (in an order drawn from the seed, if there is one), `val` or `test` on the device."""
+        """Serves `train` (in an order drawn from the seed, if there is one), `val` or `test` on the device.
+
+        rows: as in `Batches`, of `train`.
+        """
         tensors = tuple(tensor.to(device) for tensor in getattr(self, part))
         if part == "train":
-            return Batches(tensors, self.batch_size, seed, self.repeat, step)
+            return Batches(tensors, self.batch_size, seed, self.repeat, step, rows)
         return Batches(tensors, max(self.batch_size, EVALUATION_BATCH))  # larger, which changes no mean, goes faster
 
     def probe(self, network: torch.nn.Module) -> dict[str, float]:
@@ -111,11 +119,9 @@ class Batches(Passes):
 
     seed: None keeps the order of the file.
     repeat: passes per epoch. step: as in `Passes`.
-    rows: set by who trains in phases: from the step to the numbers (n,) of the items to be seen, or None for all. An
-        epoch keeps its number of batches.
+    rows: from the step to the numbers (n,) of the items that this epoch sees, or None for all. It keeps its number of
+        batches.
     """
-
-    rows: Callable[[int], Tensor | None] | None = None
 
     def __init__(
         self,
@@ -124,8 +130,9 @@ class Batches(Passes):
         seed: int | None = None,
         repeat: int = 1,
         step: Callable[[], int] | None = None,
+        rows: Callable[[int], Tensor | None] | None = None,
     ):
-        self.tensors = tensors
+        self.tensors, self.rows = tensors, rows
         self.batch_size = min(batch_size, len(tensors[0]))
         self.seed = seed
         super().__init__(-(-len(tensors[0]) // self.batch_size), repeat, step)  # the last batch may be smaller

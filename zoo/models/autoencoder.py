@@ -108,8 +108,8 @@ class Stack(nn.Module):
             output_activation != "sigmoid" or (inner_codes and activation != "sigmoid")
         ):
             raise ValueError(
-                "reconstruction=cross_entropy compares probabilities: output_activation must be sigmoid, and "
-                "activation too where codes are reconstructed"
+                "reconstruction=cross_entropy compares probabilities: the output must be a sigmoid, and activation too "
+                "where codes are reconstructed; otherwise take reconstruction=squared_error"
             )
         self.in_features = in_features
         # activations[k] gives h_k; that of h_0 is for its reconstruction.
@@ -154,21 +154,22 @@ class Stack(nn.Module):
 
     def decode(self, h: Tensor, layers: int | None = None) -> Tensor:
         """The reconstruction (B, D) from a code (B, H) of layer `layers`, by default the last."""
-        return self.activations[0](self.back(h, layers or len(self.encoders), 0))
+        start = len(self.encoders) if layers is None else layers
+        return self.activations[0](self.back(h, start, 0))
 
     def back(self, h: Tensor, start: int, end: int) -> Tensor:
-        """From h_start (B, H) down to r_end, before its activation."""
-        for k in reversed(range(end, start)):
-            z = self.decoders[k](h, self.encoders[k])
-            h = self.activations[k](z)
-        return z
+        """From h_start (B, H), start > end, down to r_end, before its activation."""
+        for k in reversed(range(end + 1, start)):
+            h = self.activations[k](self.decoders[k](h, self.encoders[k]))
+        return self.decoders[end](h, self.encoders[end])
 
     def distance(self, z: Tensor, wanted: Tensor, k: int) -> Tensor:
         """What r_k = f(z) (B, D) lacks to what it should be: squared error or nats, summed over D, mean over B."""
+        z, wanted = (t.to(torch.promote_types(t.dtype, torch.float32)) for t in (z, wanted))  # bf16 cannot add so many
         if self.cross_entropy:
-            total = F.binary_cross_entropy_with_logits(z.float(), wanted.float(), reduction="sum")
+            total = F.binary_cross_entropy_with_logits(z, wanted, reduction="sum")
         else:
-            total = (self.activations[k](z).float() - wanted).square().sum()
+            total = (self.activations[k](z) - wanted).square().sum()
         return total / len(wanted)
 
     def layer_loss(self, x: Tensor, k: int) -> dict[str, Tensor]:
@@ -177,7 +178,6 @@ class Stack(nn.Module):
         `loss`: in nats or squared error per item, of its input (target=code) or through the frozen decoders of x; in
         training, its input is corrupted. In eval mode also `squared_error`.
         """
-        self.check_range(x)
         with torch.no_grad():
             h = self.encode(x, k)  # (B, D) of this layer
         damaged = corrupt(h, self.corruption, self.levels[k]) if self.training else h
@@ -193,12 +193,13 @@ class Stack(nn.Module):
         error = self.decode(self.encode(x, layers), layers).float() - self.flat(x)  # (B, D)
         return {"loss": loss, "squared_error": error.square().sum() / len(x)}
 
-    def check_range(self, x: Tensor) -> None:
-        """Cross-entropy needs probabilities. Raises ValueError."""
-        if self.cross_entropy and not self.training and (x.min() < 0 or x.max() > 1):
+    def check(self, x: Tensor) -> None:
+        """Whether items x (N, ...) can be reconstructed: cross-entropy needs probabilities. Raises ValueError."""
+        low, high = float(x.min()), float(x.max())
+        if self.cross_entropy and len(self.decoders) and (low < 0 or high > 1):
             raise ValueError(
-                f"reconstruction=cross_entropy needs numbers in [0, 1], got {float(x.min()):.4g} to "
-                f"{float(x.max()):.4g}; of pictures data.standardise=false"
+                f"reconstruction=cross_entropy needs numbers in [0, 1], got {low:.4g} to {high:.4g}; of pictures "
+                f"data.standardise=false"
             )
 
 
@@ -213,7 +214,8 @@ class Autoencoder(Stack):
     output_activation: of the reconstruction, likewise.
     tied: whether a decoder uses the transpose of its encoder's weight.
     reconstruction: squared_error | cross_entropy, what the loss is.
-    corruption: none | masking | salt_and_pepper | gaussian, of each layer's input while the layer is trained alone.
+    corruption: none | masking | salt_and_pepper | gaussian, of each layer's input while the layer is trained alone;
+        without pre-training, of the input.
     corruption_levels: one number, or one per layer; what they mean says `corrupt`.
     target: what an inner layer has to reconstruct: code, its own input | input, x through the frozen decoders.
     pretraining_epochs: of each layer; 0: all layers at once from the random start. What remains of trainer.max_epochs
@@ -259,7 +261,8 @@ class Autoencoder(Stack):
         x = batch[0]
         if self.phase < len(self.layer_phases):
             return self.layer_loss(x, self.phase)
-        self.check_range(x)
-        layers = len(self.encoders)
-        loss = self.distance(self.back(self.encode(x), layers, 0), self.flat(x), 0)
+        h, layers = self.flat(x), len(self.encoders)
+        if self.training and not self.pretraining_epochs:
+            h = corrupt(h, self.corruption, self.levels[0])
+        loss = self.distance(self.back(self.encode(h), layers, 0), self.flat(x), 0)
         return self.judged(loss, x, layers)

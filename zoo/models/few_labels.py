@@ -15,12 +15,11 @@ Shapes: B batch, D features, K classes.
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.autoencoder import Autoencoder
 from zoo.models.mlp import MLP
-from zoo.models.phases import Phase, first_of_each_class
+from zoo.models.phases import Phase, some_of_each_class
 from zoo.registry import register
 
 
@@ -31,7 +30,7 @@ class FewLabels(nn.Module):
     in_features: D, size of an item when flattened.
     num_classes: K >= 2.
     hidden_sizes: H_1 ... H_L, of every network.
-    labels: how many labelled items each pair sees, rising; multiples of K, as many of each class.
+    labels: how many labelled items each pair sees, rising; multiples of K, as many of each class, drawn by the seed.
     corruption_level: share of its input that each layer gets masked while it is trained as an autoencoder, in [0, 1).
     pretraining_epochs: of each layer, >= 1; the pairs have equal parts of what is left of trainer.max_epochs.
     dropout: probability in [0, 1) that a hidden activation is set to zero while the pairs are trained.
@@ -48,12 +47,14 @@ class FewLabels(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be >= 2, got {num_classes}")
         if pretraining_epochs < 1:
             raise ValueError(f"pretraining_epochs must be >= 1, got {pretraining_epochs}")
         rising = all(a < b for a, b in zip(labels, labels[1:], strict=False))
         if not labels or not rising or any(count < 1 or count % num_classes for count in labels):
             raise ValueError(f"labels must be rising multiples of {num_classes}, the classes, got {list(labels)}")
-        self.labels = list(labels)
+        self.labels, self.classes = list(labels), list(range(num_classes))
         self.stack = Autoencoder(
             in_features, hidden_sizes, reconstruction="cross_entropy", corruption="masking",
             corruption_levels=[corruption_level], pretraining_epochs=pretraining_epochs,
@@ -81,7 +82,7 @@ class FewLabels(nn.Module):
             Phase(
                 f"{count:,} labels",
                 (random, pretrained),
-                rows=partial(first_of_each_class, count=count // random.layers[-1].out_features),
+                rows=partial(some_of_each_class, count=count // len(self.classes), classes=self.classes),
                 begin=partial(self.take_layers, pretrained),
             )
             for count, random, pretrained in pairs
@@ -91,6 +92,10 @@ class FewLabels(nn.Module):
     def example_input(self) -> Tensor:
         """Two items of the right size."""
         return self.stack.example_input
+
+    def check(self, x: Tensor) -> None:
+        """Whether items x (N, ...) can be reconstructed. Raises ValueError."""
+        self.stack.check(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of x (B, ...)."""
@@ -102,16 +107,15 @@ class FewLabels(nn.Module):
         In eval mode also the accuracy of every network trained so far, such as `pretrained/100` and `random/100`, and
         `advantage/100`, the first less the second.
         """
-        x, targets = batch
         present = self.phase - len(self.stack.encoders)  # of the pairs
         if present < 0:
-            return self.stack.layer_loss(x, self.phase)
-        nets = [self.pretrained[present], self.random[present]]
-        metrics = {"loss": sum(F.cross_entropy(net(x), targets) for net in nets)}
+            return self.stack.layer_loss(batch[0], self.phase)
+        pair = (self.pretrained[present], self.random[present])
+        metrics = {"loss": sum(net.loss(batch)["loss"] for net in pair)}
         if self.training:
             return metrics
         for count, *pair in list(zip(self.labels, self.pretrained, self.random, strict=True))[: present + 1]:
-            pretrained, random = ((net(x).argmax(1) == targets).float().mean() for net in pair)
+            pretrained, random = (net.loss(batch)["acc"] for net in pair)
             metrics |= {f"pretrained/{count}": pretrained, f"random/{count}": random}
             metrics[f"advantage/{count}"] = pretrained - random
         return metrics

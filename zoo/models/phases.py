@@ -19,28 +19,28 @@ class Phase:
     name: what it is called in the log and in figures, such as `layer 2`.
     trained: what learns in it; everything else is frozen, to the bit.
     epochs: how many, >= 1; None, as it is for the last phase: an equal share of what is left of `trainer.max_epochs`.
-    lr: what the optimizer's learning rate is multiplied by, > 0.
-    rows: from the targets (N,) of the training set to the numbers (n,) of the items that the phase sees, int64; None:
-        it sees all. An epoch always has as many steps as over the whole set: fewer items are seen more often.
+    rows: from the targets (N,) of the training set and the run's seed to the numbers (n,) of the items that the phase
+        sees, int64; None: it sees all. An epoch always has as many steps as over the whole set: fewer items are seen
+        more often.
     begin: what is done once, before the first step, such as copying weights.
     """
 
     name: str
     trained: tuple[nn.Module, ...]
     epochs: int | None = None
-    lr: float = 1.0
-    rows: Callable[[Tensor], Tensor] | None = None
+    rows: Callable[[Tensor, int], Tensor] | None = None
     begin: Callable[[], None] | None = None
 
 
-def first_of_each_class(targets: Tensor, count: int) -> Tensor:
-    """The numbers of the first `count` items of every class among the targets (N,), int64, in the order of the set.
+def some_of_each_class(targets: Tensor, seed: int, count: int, classes: list[int]) -> Tensor:
+    """The numbers of `count` items of each class among the targets (N,), drawn by the seed; int64, rising.
 
     Raises ValueError where a class has fewer.
     """
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
     chosen = []
-    for label in targets.unique().tolist():
-        rows = (targets == label).nonzero()[:count, 0]
+    for label in classes:
+        rows = order[targets[order] == label][:count]
         if len(rows) < count:
             raise ValueError(f"class {label} has {len(rows)} training items, not the {count} that were asked for")
         chosen.append(rows)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.lenet import LeNet
-from zoo.models.phases import Phase, first_of_each_class
+from zoo.models.phases import Phase, some_of_each_class
 from zoo.registry import register
 
 LAYERS = ("conv1", "conv2", "fc1", "fc2")  # the output is never re-used: it knows other classes
@@ -31,7 +31,7 @@ class TransferLeNet(nn.Module):
 
     num_classes: K >= 2.
     source_classes: what the source learns; the rest is what is learnt afterwards.
-    labels_per_class: examples of each of the other classes, >= 1.
+    labels_per_class: examples of each of the other classes, >= 1, drawn by the seed.
     reused_layers: how many of conv1, conv2, fc1, fc2 are taken over, 1 to 4.
     source_epochs: how long the source learns, >= 1; the rest of trainer.max_epochs is for the three.
     dropout: of every LeNet, in [0, 1).
@@ -82,14 +82,14 @@ class TransferLeNet(nn.Module):
             Phase("re-use", three, rows=self.other_rows, begin=self.reuse),
         ]
 
-    def source_rows(self, targets: Tensor) -> Tensor:
+    def source_rows(self, targets: Tensor, seed: int) -> Tensor:
         """The numbers (n,) of the items of the source's classes."""
         return self.is_source.cpu()[targets].nonzero()[:, 0]
 
-    def other_rows(self, targets: Tensor) -> Tensor:
-        """The numbers (n,) of the first few items of each other class."""
-        rows = (~self.is_source.cpu()[targets]).nonzero()[:, 0]
-        return rows[first_of_each_class(targets[rows], self.labels_per_class)]
+    def other_rows(self, targets: Tensor, seed: int) -> Tensor:
+        """The numbers (n,) of a few items of each other class."""
+        classes = (~self.is_source).nonzero()[:, 0].tolist()
+        return some_of_each_class(targets, seed, self.labels_per_class, classes)
 
     @property
     def example_input(self) -> Tensor:
