@@ -86,6 +86,17 @@ def test_attention_recalls_over_every_gap_alike() -> None:
     assert curves["recall_rnn"][0] > 0.9 > 0.2 > curves["recall_rnn"][-1]
 
 
+def test_pre_training_helps_where_labels_are_few() -> None:
+    """C23; and against what was published before dropout, not where there are enough."""
+    pretrained, control = (
+        [run["metrics"]["test/acc"] for run in evidence(name)] for name in ("mnist_sda", "mnist_sda_control")
+    )
+    difference = statistics.mean(pretrained) - statistics.mean(control)
+    assert abs(difference) < 2 * max(map(statistics.stdev, (pretrained, control)))
+    for run in evidence("mnist_few_labels"):
+        assert all(run["metrics"][f"test/advantage/{count}"] > 0.005 for count in (100, 300, 1000))
+
+
 def test_counting_does_about_as_well_as_learning() -> None:
     """Prague C12: rank correlations within 0.1 of either network's, and at least their share of the analogies."""
     means = {

@@ -36,12 +36,13 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     figures = {"learning_curves": learning_curves(series, title, read_phases(folder / "metrics.csv", network))}
     items = data.test[0]
     with torch.no_grad():
-        if items.is_floating_point() and items.shape[1:] == (2,):  # points of the plane
+        classifies = items.is_floating_point() and "acc" in network.loss(tuple(part[:2] for part in data.test))
+        if classifies and items.shape[1:] == (2,):  # points of the plane
             one_answer = network(items[:2]).shape[1] == 1
             figures["decision_regions"] = (decision_regions if one_answer else many_decision_regions)(
                 network, data, title
             )
-        if items.dim() == 4 and "acc" in network.loss(tuple(part[:2] for part in data.test)):  # it classifies pictures
+        if classifies and items.dim() == 4:
             logits = torch.cat([network(part) for part in items.split(500)])
             figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
             figures["worst_mistakes"] = worst_mistakes(logits, data.test, title)
@@ -113,7 +114,7 @@ def learning_curves(
             label, width = part, 2.0
         else:  # each in a colour of its own
             label, width = f"{part} {metric}", 1.0
-            style = (COLOURS[others.index(metric) % len(COLOURS)], style[1])
+            style = (COLOURS[(others.index(metric) + 2) % len(COLOURS)], style[1])  # after red and blue
         marker = "o" if len(points) <= 12 else None  # a single point would not be seen
         axes.plot(*zip(*points, strict=True), style[1], color=style[0], linewidth=width, marker=marker, label=label)
     labels = ("loss", "accuracy" if any(name.endswith("/acc") for name in series) else "")

@@ -234,7 +234,7 @@ class Autoencoder(Stack):
         corruption: str = "none",
         corruption_levels: list[float] = [0.25],  # noqa: B006
         target: str = "code",
-        pretraining_epochs: int = 10,
+        pretraining_epochs: int = 2,
     ):
         super().__init__(
             in_features, hidden_sizes, activation, code_activation, output_activation, tied, reconstruction,

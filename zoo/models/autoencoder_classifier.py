@@ -50,7 +50,7 @@ class AutoencoderClassifier(Stack):
         corruption: str = "masking",
         corruption_levels: list[float] = [0.25],  # noqa: B006
         target: str = "code",
-        pretraining_epochs: int = 10,
+        pretraining_epochs: int = 2,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
     ):

@@ -43,7 +43,7 @@ class FewLabels(nn.Module):
         hidden_sizes: list[int] = [500, 500, 500],  # noqa: B006  (read, never changed; a schema needs the value)
         labels: list[int] = [100, 300, 1000, 10000],  # noqa: B006
         corruption_level: float = 0.25,
-        pretraining_epochs: int = 10,
+        pretraining_epochs: int = 2,
         dropout: float = 0.0,
     ):
         super().__init__()

@@ -43,7 +43,7 @@ class TransferLeNet(nn.Module):
         source_classes: list[int] = [0, 1, 2, 3, 4],  # noqa: B006  (read, never changed; a schema needs the value)
         labels_per_class: int = 5,
         reused_layers: int = 2,
-        source_epochs: int = 30,
+        source_epochs: int = 5,
         dropout: float = 0.0,
     ):
         super().__init__()
