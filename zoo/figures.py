@@ -131,6 +131,8 @@ def learning_curves(
         left.yaxis.set_major_formatter(plain)
         if max(losses) < 10 * min(losses):  # else the powers of ten are labels enough
             left.yaxis.set_minor_formatter(plain)
+    if phases:
+        left.set_xlim(left=0)  # or the name of a phase of a few steps would stand outside
     ends = [0.0, *(phases or {}).values()]
     for name, start, end in zip(phases or {}, ends, ends[1:], strict=False):
         left.text((start + end) / 2, 1.01, name, transform=left.get_xaxis_transform(), size=7, ha="center")
