@@ -431,7 +431,7 @@ def test_transfer_takes_the_first_layers_and_each_network_is_alone(train: Train)
     metrics = result["metrics"]
     for name in ("frozen", "fine_tuned"):
         gain = metrics[f"test/{name}"] - metrics["test/scratch"]
-        assert metrics[f"test/{name}_gain"] == pytest.approx(gain, abs=2e-6)
+        assert metrics[f"test/gain/{name}"] == pytest.approx(gain, abs=2e-6)
 
 
 def test_the_three_learn_as_they_would_alone() -> None:

@@ -174,5 +174,5 @@ def error_by_labels(network: FewLabels, data: "Images", title: str) -> Figure:
     axes = figure.axes[0]
     axes.set_xscale("log")
     axes.set_xticks(network.labels, [f"{count:,}" for count in network.labels])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
     return figure

@@ -103,7 +103,7 @@ class TransferLeNet(nn.Module):
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor | int]:
         """Of the present phase, over the items of its classes: cross-entropy in nats, summed over the networks.
 
-        With the accuracy of each network, and what the re-use has gained: `frozen_gain`, `fine_tuned_gain`.
+        With the accuracy of each network, and what the re-use has gained: `gain/frozen`, `gain/fine_tuned`.
         """
         x, targets = batch
         in_source = self.is_source[targets]
@@ -117,5 +117,5 @@ class TransferLeNet(nn.Module):
         }
         metrics |= {name: (z.argmax(1) == targets).sum() / items for name, z in logits.items()}
         if self.phase:
-            metrics |= {f"{name}_gain": metrics[name] - metrics["scratch"] for name in ("frozen", "fine_tuned")}
+            metrics |= {f"gain/{name}": metrics[name] - metrics["scratch"] for name in ("frozen", "fine_tuned")}
         return metrics | {"items": len(x)}
