@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from torch import Tensor, nn
 
 from zoo.checkpoint import load_weights, read_checkpoint
@@ -174,5 +175,5 @@ def error_by_labels(network: FewLabels, data: "Images", title: str) -> Figure:
     axes = figure.axes[0]
     axes.set_xscale("log")
     axes.set_xticks(network.labels, [f"{count:,}" for count in network.labels])
-    axes.xaxis.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     return figure
