@@ -8,13 +8,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.curves import COLOURS, SIZE, Curve, draw_curves
 from zoo.models.autoencoder import Autoencoder, Stack
 from zoo.models.autoencoder_classifier import AutoencoderClassifier
 from zoo.models.few_labels import FewLabels
+from zoo.word_figures import principal_components
 
 if TYPE_CHECKING:
     from zoo.data.images import Images
@@ -124,8 +125,8 @@ def codes(stack: Stack, data: "Images", title: str, count: int = 3000) -> Figure
     images, targets = (part[:count] for part in data.test)
     code = stack.encode(images)
     points = {
-        "pixels": components(images.flatten(1)),
-        f"code of {code.shape[1]}": components(code) if code.shape[1] > 2 else code,
+        "pixels": principal_components(images.flatten(1), 2),
+        f"code of {code.shape[1]}": principal_components(code, 2) if code.shape[1] > 2 else code,
     }
     figure = Figure(figsize=SIZE, layout="constrained")
     figure.suptitle(f"{title}: the two main directions" if code.shape[1] > 2 else title)
@@ -138,12 +139,6 @@ def codes(stack: Stack, data: "Images", title: str, count: int = 3000) -> Figure
             axes.scatter(*mine.T.numpy(), s=3, color=colour, linewidths=0)
             axes.text(*mine.median(0).values.tolist(), str(digit), color=colour, size=15, weight="bold")
     return figure
-
-
-def components(x: Tensor) -> Tensor:
-    """The first two principal components (N, 2) of x (N, D)."""
-    centred = x - x.mean(0)
-    return centred @ torch.linalg.eigh(centred.T @ centred)[1].flip(1)[:, :2]
 
 
 def gradients(network: AutoencoderClassifier, data: "Images", folder: Path, title: str, count: int = 1000) -> Figure:

@@ -182,7 +182,8 @@ class ZooData(pl.LightningDataModule):
 
     def rows(self, step: int) -> torch.Tensor | None:
         """The numbers of the training items that the phase of this step sees; None: all."""
-        return self.plan.rows(step, self.data.train[-1], self.seed)
+        phase = self.plan.phases[self.plan.number(step)]
+        return phase.rows(self.data.train[-1], self.seed) if phase.rows else None
 
     def val_dataloader(self) -> Any:
         """In order."""

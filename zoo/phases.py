@@ -3,7 +3,7 @@
 import bisect
 import itertools
 
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.errors import ConfigError
 from zoo.models.phases import Phase
@@ -37,11 +37,6 @@ class Plan:
         number = self.number(step)
         first = self.first_step(number)
         return recipe.factor(step - first, min(self.ends[number], self.total_steps) - first)
-
-    def rows(self, step: int, targets: Tensor, seed: int) -> Tensor | None:
-        """The numbers of the items that the phase of this step sees; None: all."""
-        choose = self.phases[self.number(step)].rows
-        return choose(targets, seed) if choose else None
 
     def trained(self, number: int) -> int:
         """How many parameters phase `number` trains."""

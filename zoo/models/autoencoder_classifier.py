@@ -1,7 +1,7 @@
 """A deep classifier whose hidden layers were trained first as autoencoders, one by one, without a label.
 
 Lecture: Prague C23 (a classifier on the encoder, trained and fine-tuned), C22 (one layer at a time); C18 (without that,
-         the first of several sigmoid layers hardly learn).
+         says the lecture, the first of several sigmoid layers hardly learn).
 Source:  Bengio et al., Greedy layer-wise training of deep networks, NIPS 2006; Vincent et al., Stacked denoising
          autoencoders, JMLR 2010, whose network on MNIST has three sigmoid layers of 1,000 too.
 Input:   x (B, ...) float32, flattened to (B, D); in [0, 1] where cross-entropy is to reconstruct it.
