@@ -6,13 +6,28 @@ was killed in the middle of an epoch goes on with exactly the batch that would h
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 Split = tuple[Tensor, ...]
+
+
+class Share(NamedTuple):
+    """Which of several processes this is: of each batch it takes every `processes`-th item, from item `rank` on."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def __call__(self, start: int, end: int) -> slice:
+        """Its part of the places `start` to `end`."""
+        return slice(min(start + self.rank, end), end, self.processes)
+
+
+ALONE = Share()
 
 
 def data_root(root: str | None) -> Path:
@@ -65,15 +80,29 @@ class DataSet:
         step: Callable[[], int] | None = None,
         device: Any = None,
         rows: Callable[[int], Tensor | None] | None = None,
+        share: Share = ALONE,
     ) -> "Batches":
         """Serves `train` (in an order drawn from the seed, if there is one), `val` or `test` on the device.
 
-        rows: as in `Batches`, of `train`.
+        rows: as in `Batches`, of `train`. share: the part of each batch that this process gets.
         """
         tensors = tuple(tensor.to(device) for tensor in getattr(self, part))
+        served = partial(self.served, part, seed)
         if part == "train":
-            return Batches(tensors, self.batch_size, seed, self.repeat, step, rows)
-        return Batches(tensors, max(self.batch_size, EVALUATION_BATCH))  # larger, which changes no mean, goes faster
+            return Batches(tensors, self.batch_size, seed, self.repeat, step, rows, served, share)
+        size = max(self.batch_size, EVALUATION_BATCH)  # larger, which changes no mean, goes faster
+        return Batches(tensors, size, served=served, share=share)
+
+    def served(self, part: str, seed: int | None, items: Split, rows: slice | Tensor, number: int) -> Split:
+        """What a batch becomes on its way to the network: the last step, where pictures are augmented.
+
+        rows: the numbers of its items. number: of the pass over the items, from 0.
+        """
+        return items
+
+    def ready(self, part: str, rows: slice | Tensor = slice(None)) -> Split:
+        """Items of a split as a network is given them in evaluation, on the CPU; what is held may be rawer."""
+        return tuple(tensor[rows] for tensor in getattr(self, part))
 
     def probe(self, network: torch.nn.Module) -> dict[str, float]:
         """What the lecture asks of a net on this set, by name; in eval mode, after training and mostly before."""
@@ -121,6 +150,8 @@ class Batches(Passes):
     repeat: passes per epoch. step: as in `Passes`.
     rows: from the step to the numbers (n,) of the items that this epoch sees, or None for all. It keeps its number of
         batches.
+    served: what a batch of items becomes, given also their numbers and that of the pass; None: it stays as it is.
+    share: the part of each batch that this process gets.
     """
 
     def __init__(
@@ -131,8 +162,11 @@ class Batches(Passes):
         repeat: int = 1,
         step: Callable[[], int] | None = None,
         rows: Callable[[int], Tensor | None] | None = None,
+        served: Callable[[Split, slice | Tensor, int], Split] | None = None,
+        share: Share = ALONE,
     ):
         self.tensors, self.rows = tensors, rows
+        self.served, self.share = served or (lambda items, rows, number: items), share
         self.batch_size = min(batch_size, len(tensors[0]))
         self.seed = seed
         super().__init__(-(-len(tensors[0]) // self.batch_size), repeat, step)  # the last batch may be smaller
@@ -143,18 +177,18 @@ class Batches(Passes):
         tensors = self.tensors if rows is None else tuple(t[rows.to(t.device)] for t in self.tensors)
         size = len(tensors[0])
         per_pass = -(-size // self.batch_size)
-        if per_pass == 1:  # the whole set at once: no order, no copy
-            for _ in self.still_to_come(per_pass):
-                yield tensors
-            return
         order, order_of = None, -1
         for number, batch in self.still_to_come(per_pass):
-            chosen: slice | Tensor = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            start = batch * self.batch_size
+            chosen: slice | Tensor = self.share(start, min(start + self.batch_size, size))
+            if per_pass == 1:  # the whole set at once: no order, and no copy
+                yield self.served(tuple(t[chosen] for t in tensors), chosen, number)
+                continue
             if self.seed is not None:
                 if number != order_of:
                     order, order_of = self.order(number, size).to(tensors[0].device), number
                 chosen = order[chosen]
-            yield tuple(t[chosen] for t in tensors)
+            yield self.served(tuple(t[chosen] for t in tensors), chosen, number)
 
     def order(self, number: int, size: int) -> Tensor:
         """The permutation (size,) of pass `number`, int64."""
