@@ -15,6 +15,7 @@ from lightning.fabric.plugins import CheckpointIO
 
 from zoo.checkpoint import read_checkpoint, write_checkpoint, write_whole
 from zoo.errors import NumericError, Stopped
+from zoo.processes import first, largest, share, total
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -114,6 +115,10 @@ class Checkpoints(pl.Callback):
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """The last epoch's weights, where they are the ones that count."""
+        first(self.keep)
+
+    def keep(self) -> None:
+        """best.ckpt is there, with the weights that count."""
         if self.select == "last" or not self.best.exists():
             keep_last_as_best(self.last, self.best)
 
@@ -134,11 +139,15 @@ class Checkpoints(pl.Callback):
 
 
 class Guard(pl.Callback):
-    """Stops on a loss that is no number, and on SIGTERM or Ctrl-C after saving; a second signal stops at once."""
+    """Stops on a loss that is no number, and on SIGTERM or Ctrl-C after saving; a second signal stops at once.
+
+    received: the signal that has come to this process. signum: the one that all of several processes have heard of, and
+    at which they stop together.
+    """
 
     def __init__(self, checkpoints: Checkpoints, total_steps: int):
         self.checkpoints, self.total_steps = checkpoints, total_steps
-        self.signum = 0
+        self.received = self.signum = 0
         self.losses: list[torch.Tensor] = []
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -150,9 +159,14 @@ class Guard(pl.Callback):
 
     def receive(self, signum: int, frame: Any) -> None:
         """Remember the first signal; do not wait after the second."""
-        if self.signum:
+        if self.received:
             os._exit(128 + signum)
-        self.signum = signum
+        self.received = signum
+
+    def agree(self) -> int:
+        """The signal at which to stop, or 0: the same for every process, all of which must call it."""
+        self.signum = largest(self.received)
+        return self.signum
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look at the loss and at the signal."""
@@ -160,11 +174,13 @@ class Guard(pl.Callback):
         last = batch_idx + 1 == trainer.num_training_batches
         if last or len(self.losses) >= self.look_every:
             self.look(trainer.global_step)
-        if self.signum and not last:
+        if self.agree() and not last:
             self.stop(trainer, module)
 
     def look(self, step: int) -> None:
-        """Raise NumericError if one of the losses since the last look is not finite."""
+        """Raise NumericError if one of the losses since the last look is not finite; of several processes, in all."""
+        if share().processes > 1:
+            self.losses = list(total(torch.stack(self.losses)) / share().processes)
         for back, loss in enumerate(self.losses, 1 - len(self.losses)):  # oldest first
             if not math.isfinite(loss):
                 raise NumericError(
@@ -182,7 +198,7 @@ class Guard(pl.Callback):
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """A signal that came with the last batch or in validation is answered after both."""
-        if self.signum:
+        if self.agree():
             self.checkpoints.on_train_epoch_end(trainer, module)  # this epoch may be the best
             self.stop(trainer, module)
 

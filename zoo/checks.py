@@ -1,5 +1,8 @@
 """What can be wrong with a run, looked at before it trains: a mistake is answered in seconds, and in one line."""
 
+import inspect
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ConfigError
@@ -7,17 +10,65 @@ from zoo.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.config import Settings
+    from zoo.config import Settings, TrainerConfig
     from zoo.data.dataset import DataSet
 
 
-def check_hardware(accelerator: str) -> None:
-    """Raises ConfigError where the processor asked for is not there."""
+def check_hardware(trainer: "TrainerConfig") -> None:
+    """Raises ConfigError where the processors asked for, or the compiler, are not there."""
     import torch
 
+    accelerator = trainer.accelerator
     there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(accelerator, True):
         raise ConfigError(f"trainer.accelerator={accelerator}: this machine has none; use trainer=cpu")
+    on_gpus = accelerator in ("auto", "gpu") and there["gpu"]
+    if on_gpus and trainer.devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"trainer.devices={trainer.devices}: this machine has {torch.cuda.device_count()} GPU; ask for as many, "
+            f"or use trainer.accelerator=cpu"
+        )
+    several = trainer.devices * trainer.num_nodes > 1
+    if several and not on_gpus and (accelerator == "mps" or accelerator == "auto" and there["mps"]):
+        raise ConfigError("trainer.devices must be 1 with accelerator mps; use trainer.accelerator=cpu for more")
+    if trainer.compile and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+        raise ConfigError("trainer.compile=true needs a C++ compiler, such as g++, on the PATH; set it to false")
+
+
+def check_processes(network: "nn.Module", data: "DataSet", settings: "Settings") -> None:
+    """What cannot be split among processes is told so. Raises ConfigError."""
+    trainer = settings.trainer
+    processes = trainer.devices * trainer.num_nodes
+    if processes == 1:
+        return
+    asked = f"trainer.devices={trainer.devices}" + f" x {trainer.num_nodes}" * (trainer.num_nodes > 1)
+    model = f"model={settings.names['model']}"
+    if "share" not in inspect.signature(data.batches).parameters:
+        raise ConfigError(f"{asked}: the batches of data={settings.names['data']} cannot be split; use trainer=auto")
+    for trait, why in (
+        ("update", "takes steps of its own"),
+        ("carries_state", "carries a state from batch to batch"),
+        ("takes_all_at_once", "takes the whole training set at once"),
+        ("phases", "is trained in phases"),
+    ):
+        if getattr(network, trait, False):
+            raise ConfigError(f"{asked}: {model} {why}, which cannot be split; use trainer=auto")
+    if processes > data.batch_size:
+        raise ConfigError(
+            f"{asked}: data.batch_size={data.batch_size} is shared by {processes} processes, and must be >= {processes}"
+        )
+
+
+def uncompiled(network: "nn.Module") -> str | None:
+    """Why the loss of a network is left as it is by `trainer.compile`, or None: what it does changes on the way."""
+    for trait, why in (
+        ("update", "it takes steps of its own"),
+        ("carries_state", "it carries a state"),
+        ("phases", "it is trained in phases"),
+    ):
+        if getattr(network, trait, False):
+            return why
+    return None
 
 
 def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> None:

@@ -35,8 +35,12 @@ PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
 class TrainerConfig:
     """How long, on what, and which epoch counts."""
 
-    accelerator: str = "auto"  # auto | cpu | gpu | mps; one processor of the kind
+    accelerator: str = "auto"  # auto | cpu | gpu | mps
+    devices: int = 1  # processes on each machine, each with a GPU of its own or on the CPU
+    num_nodes: int = 1  # machines; started by srun or torchrun where there are several
     precision: str = "32-true"  # one of PRECISIONS
+    channels_last: bool = False  # pictures and kernels in the order in which GPUs convolve fastest
+    compile: bool = False  # the network's loss by torch.compile: slow to begin with, faster then
     threads: int | None = None  # of torch on the CPU; None: as many as torch takes by itself
     max_epochs: int = 10
     max_steps: int | None = None  # stop earlier, in mid-epoch if need be
@@ -166,7 +170,7 @@ def check(settings: Settings) -> None:
     package = LOGGER_PACKAGES[settings.logger.name]
     if importlib.util.find_spec(package) is None:
         raise ConfigError(f"logger={settings.logger.name} needs the package {package}: pip install {package}")
-    for key in ("max_epochs", "val_every_n_epochs"):
+    for key in ("max_epochs", "val_every_n_epochs", "devices", "num_nodes"):
         require(getattr(trainer, key) >= 1, f"trainer.{key}", ">= 1", getattr(trainer, key))
     cores = os.cpu_count() or 1
     require((trainer.threads or 1) <= cores, "trainer.threads", f"<= {cores}, this machine's cores", trainer.threads)

@@ -1,6 +1,7 @@
 """Errors of a user's making: one line each, and the exit code that goes with it.
 
-0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 numbers, 6 disk or output, 130 Ctrl-C, 143 SIGTERM.
+0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 numbers, 6 disk or output, 7 a process of several, 130 Ctrl-C,
+143 SIGTERM.
 """
 
 from typing import Any

@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeCheckpointIO, keep_last_as_best
+from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeCheckpointIO
 from zoo.checkpoint import load_weights, read_checkpoint
+from zoo.checks import uncompiled
 from zoo.data.dataset import DataSet
 from zoo.errors import ConfigError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
 from zoo.phases import Plan
+from zoo.processes import PATIENCE, first, on_gpus, share
 
 if TYPE_CHECKING:
     from zoo.config import Settings
@@ -43,6 +47,7 @@ def fit(
     resume = read_checkpoint(resume_from) if resume_from else None
     steps_per_epoch = len(data.batches("train"))
     plan = Plan(network, steps_per_epoch, options.max_epochs, options.max_steps)
+    writes = share().rank == 0  # of several processes only the first leaves or shows anything
     metrics_csv = MetricsCSV(folder / "metrics.csv", first_step=resume["global_step"] if resume else 0)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
     checkpoints = Checkpoints(
@@ -50,13 +55,14 @@ def fit(
     )
     stopped_early = resume and resume["zoo"]["stopped_early"] and options.early_stopping_patience
     if resume and (stopped_early or resume["global_step"] >= plan.total_steps):
-        print(f"{resume_from} is at the end of the run: nothing is left to train", file=sys.stderr)
-        if options.select == "last" or not best.exists():
-            keep_last_as_best(last, best)
+        if writes:
+            print(f"{resume_from} is at the end of the run: nothing is left to train", file=sys.stderr)
+        first(checkpoints.keep)
     else:
         guard = Guard(checkpoints, plan.total_steps)
-        reports = Reports(folder / "reports", data, settings.seed, options.progress)
-        callbacks: list[pl.Callback] = [guard, checkpoints, reports]
+        callbacks: list[pl.Callback] = [guard, checkpoints]
+        if writes:
+            callbacks.append(Reports(folder / "reports", data, settings.seed, options.progress))
         if len(plan.phases) > 1:
             callbacks.append(Phases(plan))
         if options.early_stopping_patience:
@@ -71,9 +77,9 @@ def fit(
                     check_on_train_epoch_end=False,
                 ),
             )
-        if options.progress:
+        if options.progress and writes:
             callbacks.append(Progress(plan.total_steps))
-        loggers: list[Logger] = [metrics_csv, *extra_logger(settings, folder)]
+        loggers: list[Logger] = [metrics_csv, *extra_logger(settings, folder)] if writes else []
         trainer = make_trainer(
             settings, loggers, callbacks,
             max_epochs=options.max_epochs,
@@ -84,18 +90,20 @@ def fit(
             log_every_n_steps=steps_per_epoch,
             default_root_dir=folder,
         )  # fmt: skip
-        module = ZooModule(
-            network, recipe, plan, settings.seed, about, options.log_every_n_steps, carries_state(network, data)
-        )
+        module = carrier(settings, network, data, recipe, plan, about)
+        if writes:
+            tell_limits(settings, network)
+        if options.precision == "64-true":
+            network.double()  # Lightning would do so after loading a checkpoint, which it would round to single
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
-        if guard.signum:  # it came while the end was being saved
+        if guard.agree():  # it came while the end was being saved
             raise guard.stopped(trainer.global_step)
-    network.float()  # from here on as `zoo.load` gives it, whatever trainer.precision made of it
+    as_loaded(network)
     chosen = read_checkpoint(best)
     load_weights(network, chosen, best)
     return dict(chosen["zoo"]["metrics"])
@@ -104,10 +112,41 @@ def fit(
 def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, float]:
     """Mean per item of each metric over the test set."""
     trainer = make_trainer(settings, False, [])
-    module = ZooModule(network, None, None, settings.seed, {}, carries_state=carries_state(network, data))
+    module = carrier(settings, network, data)
     metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
-    network.float()
+    as_loaded(network)
     return dict(metrics)
+
+
+def carrier(
+    settings: "Settings",
+    network: nn.Module,
+    data: DataSet,
+    recipe: Recipe | None = None,
+    plan: Plan | None = None,
+    about: dict[str, Any] | None = None,
+) -> ZooModule:
+    """The module that takes a network through a Trainer; recipe, plan and about are for training."""
+    options = settings.trainer
+    return ZooModule(
+        network, recipe, plan, settings.seed, about or {}, options.log_every_n_steps,
+        carries_state(network, data), options.channels_last, options.compile and not uncompiled(network),
+    )  # fmt: skip
+
+
+def tell_limits(settings: "Settings", network: nn.Module) -> None:
+    """Say on stderr what of the trainer's settings does not hold for this network."""
+    model, options = f"model={settings.names['model']}", settings.trainer
+    if options.compile and (why := uncompiled(network)):
+        print(f"{model} is not compiled: {why}", file=sys.stderr)
+    normalises = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules())
+    if normalises and share().processes > 1 and not on_gpus(options.accelerator):
+        print(f"{model}: on the CPU each process normalises by the statistics of its own share", file=sys.stderr)
+
+
+def as_loaded(network: nn.Module) -> None:
+    """From here on the network is as `zoo.load` gives it, whatever the trainer's settings have made of it."""
+    network.float().to(memory_format=torch.contiguous_format)
 
 
 def carries_state(network: nn.Module, data: DataSet) -> bool:
@@ -125,7 +164,7 @@ def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback
     try:
         return pl.Trainer(
             accelerator=settings.trainer.accelerator,
-            devices=1,
+            **several(settings),
             precision=settings.trainer.precision,
             logger=loggers,
             callbacks=callbacks,
@@ -137,3 +176,19 @@ def make_trainer(settings: "Settings", loggers: Any, callbacks: list[pl.Callback
         )
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
+
+
+def several(settings: "Settings") -> dict[str, Any]:
+    """The Trainer's options for one process, or for its place among several that are connected already."""
+    options = settings.trainer
+    if share().processes == 1:
+        return {"devices": 1}
+    warnings.filterwarnings("ignore", message=".*when logging on epoch level in distributed.*")  # they are means of all
+    warnings.filterwarnings("ignore", message=".*Using `DistributedSampler` with the dataloaders.*")  # ours are exact
+    return {
+        "devices": options.devices,
+        "num_nodes": options.num_nodes,
+        "strategy": DDPStrategy(timeout=PATIENCE, gradient_as_bucket_view=True),
+        "use_distributed_sampler": False,  # `Share` says what each process gets
+        "sync_batchnorm": on_gpus(options.accelerator),  # torch has it for GPUs only
+    }

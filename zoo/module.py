@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import DataSet, mix
 from zoo.optimizers import Recipe
 from zoo.phases import Plan
+from zoo.processes import share, total
 
 
 class ZooModule(pl.LightningModule):
@@ -18,7 +19,12 @@ class ZooModule(pl.LightningModule):
     about: what the checkpoint says of the network, in plain values.
     log_every_n_steps: how many steps one training mean is over; None: the steps of an epoch.
     carries_state: whether the network's `loss` takes the state that the batch before has left, and gives the next.
+    channels_last: whether pictures and kernels lie in memory with the channels of a pixel side by side.
+    compiled: whether `loss` is compiled by torch; the names of the weights stay as they are.
     means: the latest mean per item of every metric, as `train/acc`, `val/loss`, ...
+
+    Of several processes each has its share of every batch. Its loss counts as much as the share has items, so that
+    the mean of all gradients is that of the whole batch; the means of metrics are over the items of all.
     """
 
     def __init__(
@@ -30,9 +36,15 @@ class ZooModule(pl.LightningModule):
         about: dict[str, Any],
         log_every_n_steps: int | None = None,
         carries_state: bool = False,
+        channels_last: bool = False,
+        compiled: bool = False,
     ):
         super().__init__()
-        self.network, self.recipe, self.plan = network, recipe, plan
+        self.channels_last = channels_last
+        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        self.network_loss = torch.compile(network.loss) if compiled else network.loss
+        self.recipe, self.plan = recipe, plan
+        self.share = share()
         self.seed, self.log_every_n_steps = seed, log_every_n_steps
         self.carries_state = carries_state
         self.states: dict[str, tuple[Tensor, ...]] = {}  # of `train`, `val`, `test`, in the midst of a pass
@@ -55,6 +67,8 @@ class ZooModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Dropout is drawn from (seed, step): a continued run draws what the unbroken one would have drawn."""
         number = mix(self.seed, self.global_step)
+        if self.share.rank:
+            number = mix(number, self.share.rank)  # each process has other items, and drops others of their features
         torch.default_generator.manual_seed(number)  # torch.manual_seed takes a millisecond: it looks at every device
         if self.device.type == "cuda":
             torch.cuda.manual_seed(number)
@@ -102,32 +116,52 @@ class ZooModule(pl.LightningModule):
         Besides its metrics a network's `loss` may give `state`, to be carried along, and `items`, the number (int or
         tensor) that the metrics are means over; by default that of targets, of which a text has one per character.
         """
+        empty = self.share.processes > 1 and len(batch[-1]) == 0
+        if empty:
+            batch = self.blank()
+        if self.channels_last:
+            batch = tuple(x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batch)
         if part == "train" and hasattr(self.network, "update"):
             metrics = self.network.update(batch, self.trainer.optimizers[0].param_groups[0]["lr"])
         elif self.carries_state:
-            metrics = self.network.loss(batch, self.states.get(part))
+            metrics = self.network_loss(batch, self.states.get(part))
             self.states[part] = metrics["state"]
         else:
-            metrics = self.network.loss(batch)
+            metrics = self.network_loss(batch)
         metrics.pop("state", None)
         items = metrics.pop("items", None)
         if items is None:
             items = batch[-1].numel()
+        if empty:
+            items = 0
         for name, value in metrics.items():
             key = f"{part}/{name}"
-            total = value.detach().float() * items  # a sum in bf16 would soon stand still
-            self.sums[key] = self.sums[key] + total if key in self.sums else total
+            summed = value.detach().float() * items  # a sum in bf16 would soon stand still
+            self.sums[key] = self.sums[key] + summed if key in self.sums else summed
         self.items[part] = self.items[part] + items  # a tensor stays where it is: nothing waits for the GPU
-        return metrics["loss"]
+        return self.weighted(metrics["loss"], items) if part == "train" else metrics["loss"]
+
+    def weighted(self, loss: Tensor, items: int | Tensor) -> Tensor:
+        """A loss times what makes the mean over all processes that over all items; as it is where there is but one."""
+        if self.share.processes == 1:
+            return loss
+        mine = torch.as_tensor(items, dtype=torch.float64, device=loss.device)
+        return loss * (mine * self.share.processes / total(mine.clone())).to(loss.dtype)
+
+    def blank(self) -> Any:
+        """Items for a process whose share of a batch is empty: it takes part, with a loss that counts nothing."""
+        items = self.trainer.precision_plugin.convert_input(self.trainer.datamodule.data.example_batch())
+        return tuple(part.to(self.device) for part in items)
 
     def finish(self, part: str, step: int, found: dict[str, float] | None = None) -> dict[str, float]:
         """The means of this part since it began, and what else was found; the sums start afresh.
 
         They go to the loggers.
         """
-        keys = [key for key in self.sums if key.startswith(part + "/")]
-        items = max(1, int(self.items[part]))
-        means = {key: float(self.sums.pop(key)) / items for key in keys}
+        sums, items = self.totals(part)
+        means = {key: value / max(1, items) for key, value in sums.items()}
+        for key in sums:
+            del self.sums[key]
         means |= {f"{part}/{name}": float(value) for name, value in (found or {}).items()}
         self.items[part] = 0
         self.means |= means
@@ -140,6 +174,15 @@ class ZooModule(pl.LightningModule):
             logger.log_metrics(means | place, step)
         return means
 
+    def totals(self, part: str) -> tuple[dict[str, float], int]:
+        """The sums of this part's metrics and the number of their items since it began, over all processes."""
+        sums = {key: float(value) for key, value in self.sums.items() if key.startswith(part + "/")}
+        items = int(self.items[part])
+        if self.share.processes > 1:
+            *values, items = total(torch.tensor([*sums.values(), items], dtype=torch.float64)).tolist()
+            sums = dict(zip(sums, values, strict=True))
+        return sums, int(items)
+
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, its learning rate set anew at each step."""
         optimizer = self.recipe.build(self.network.parameters())
@@ -151,16 +194,20 @@ class ZooModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What is needed to build the network again, to continue, and to know how good it is."""
         checkpoint["zoo"] = {**self.about, "metrics": dict(self.means)}
-        items = {part: int(count) for part, count in self.items.items()}
-        checkpoint["running_sums"] = {"sums": dict(self.sums), "items": items}
+        running: dict[str, Any] = {"sums": {}, "items": {}}
+        for part in self.items:
+            sums, running["items"][part] = self.totals(part)
+            running["sums"] |= {key: torch.tensor(value) for key, value in sums.items()}
+        checkpoint["running_sums"] = running
         checkpoint["carried_state"] = self.states.get("train")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The means of the epoch that was last, and the sums of the one that had begun."""
         device = self.trainer.strategy.root_device  # the network itself is moved there only later
         self.means = dict(checkpoint["zoo"]["metrics"])
-        self.sums = {key: value.to(device) for key, value in checkpoint["running_sums"]["sums"].items()}
-        self.items = dict(checkpoint["running_sums"]["items"])
+        running, takes = checkpoint["running_sums"], self.share.rank == 0  # those of all processes, taken up by one
+        self.sums = {key: value.to(device) * takes for key, value in running["sums"].items()}
+        self.items = {part: count * takes for part, count in running["items"].items()}
         if checkpoint["carried_state"] is not None:
             self.states["train"] = tuple(part.to(device) for part in checkpoint["carried_state"])
 
@@ -177,7 +224,8 @@ class ZooData(pl.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """In an order that is drawn anew in each pass."""
-        some = {"rows": self.rows} if any(phase.rows for phase in self.plan.phases) else {}
+        some: dict[str, Any] = {"rows": self.rows} if any(phase.rows for phase in self.plan.phases) else {}
+        some |= self.shares
         return self.data.batches("train", self.seed, lambda: self.trainer.global_step, self.device, **some)
 
     def rows(self, step: int) -> torch.Tensor | None:
@@ -187,11 +235,17 @@ class ZooData(pl.LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """In order."""
-        return self.data.batches("val", device=self.device)
+        return self.data.batches("val", device=self.device, **self.shares)
 
     def test_dataloader(self) -> Any:
         """In order."""
-        return self.data.batches("test", device=self.device)
+        return self.data.batches("test", device=self.device, **self.shares)
+
+    @property
+    def shares(self) -> dict[str, Any]:
+        """What tells `batches` the part of this process; nothing where it is alone: not every data set can be split."""
+        mine = share()
+        return {"share": mine} if mine.processes > 1 else {}
 
     @property
     def device(self) -> torch.device:

@@ -58,9 +58,10 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
             f"{source} was trained in phases of {theirs} epochs, this command has {ours}; give the same "
             f"trainer.max_epochs"
         )
-    for key in ("torch", "threads"):
-        if content["zoo"][key] != about[key]:
-            print(f"{key} was {content['zoo'][key]}, is {about[key]}: bits may differ", file=sys.stderr)
+    for key in ("torch", "threads", "processes"):
+        theirs = content["zoo"].get(key, 1)  # checkpoints of version 0.1.0 do not tell of processes: there was one
+        if theirs != about[key]:
+            print(f"{key} was {theirs}, is {about[key]}: bits may differ", file=sys.stderr)
     return folder, source
 
 

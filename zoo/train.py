@@ -8,20 +8,29 @@ import dataclasses
 import gc
 import json
 import math
+import os
 import platform
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.checks import check_fit, check_hardware, check_items, check_optimizer, check_update, planned_phases
+from zoo.checks import (
+    check_fit,
+    check_hardware,
+    check_items,
+    check_optimizer,
+    check_processes,
+    check_update,
+    planned_phases,
+)
 from zoo.errors import ConfigError, ZooError
 from zoo.run_folder import continued, new_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.config import Settings
+    from zoo.config import Settings, TrainerConfig
     from zoo.data.dataset import DataSet
     from zoo.optimizers import Recipe
 
@@ -29,28 +38,46 @@ if TYPE_CHECKING:
 DECISIVE = ("precision", "gradient_clip_norm", "select", "monitor")  # of the trainer's settings, for the weights
 
 
-def run(settings: "Settings") -> dict[str, Any]:
-    """Train, test and draw one run; returns what result.json holds. Raises ZooError."""
-    started = time.perf_counter()
-    import torch
+def run(settings: "Settings", run_folder: tuple[Path, str | None] | None = None) -> dict[str, Any]:
+    """Train, test and draw one run; returns what result.json holds. Raises ZooError.
 
-    if settings.trainer.threads:
-        torch.set_num_threads(settings.trainer.threads)
+    run_folder: the folder, and the checkpoint to go on from or None, where they have been chosen already. Of several
+    processes only the first one draws, and returns anything.
+    """
+    started = time.perf_counter()
+    from zoo import processes
+
+    set_threads(settings.trainer)
+    here = processes.place(settings.trainer)
     data, network, recipe, about = assemble(settings)
-    folder, resume_from = continued(settings, about) or (new_folder(settings), None)
+    if here:
+        processes.connect(settings.trainer, here)
+    chosen = run_folder or processes.first(lambda: continued(settings, about) or (new_folder(settings), None))
+    folder, resume_from = chosen
     try:
-        data.load()
+        processes.first(data.load)  # what is fetched, is fetched once
+        if processes.share().rank:
+            data.load()
         check_items(network, data, settings)
     except ZooError:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing has begun; a folder with something in it stays
         raise
+    if settings.trainer.devices > 1 and not here:
+        from zoo.workers import launch
+
+        del data, network  # each of them has its own
+        return launch(settings, chosen)
     about["transform"] = data.transform  # with the vocabulary, which some sets know only now
-    write_config(settings, folder)
+    processes.first(lambda: write_config(settings, folder))
+    if hasattr(network, "summary") and processes.share().rank == 0:
+        print(network.summary(), file=sys.stderr)
     network.eval()
     untrained = data.probe(network) if data.probes_untrained else {}
     before = {f"before/{name}": value for name, value in untrained.items()}
     network.train()
+
+    import torch
 
     from zoo.torchvision_operators import declare_missing_operators
 
@@ -63,6 +90,10 @@ def run(settings: "Settings") -> dict[str, Any]:
     metrics = fit(settings, network, data, recipe, folder, about, resume_from)
     fitted = time.perf_counter()
     metrics |= test(settings, network, data) | before
+    first_of_all = processes.share().rank == 0
+    processes.disconnect()
+    if not first_of_all:
+        return {}
     network.eval()
     metrics |= {f"test/{name}": value for name, value in data.probe(network).items()}
     tested = time.perf_counter()
@@ -91,6 +122,7 @@ def run(settings: "Settings") -> dict[str, Any]:
         "overrides": settings.overrides,
         "machine": {
             "threads": torch.get_num_threads(),
+            "processes": settings.trainer.devices * settings.trainer.num_nodes,
             "processor": processor_name(settings.trainer.accelerator),
             "torch": str(torch.__version__),
             "zoo": about["version"],
@@ -105,6 +137,16 @@ def run(settings: "Settings") -> dict[str, Any]:
     return result
 
 
+def set_threads(trainer: "TrainerConfig") -> None:
+    """As many threads of torch on the CPU as were asked for; processes of one machine share its cores."""
+    import torch
+
+    if trainer.threads:
+        torch.set_num_threads(trainer.threads)
+    elif trainer.devices > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.devices))
+
+
 def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", dict[str, Any]]:
     """The parts of a run, seen to fit together, and what a checkpoint says of them.
 
@@ -116,7 +158,7 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     from zoo.checkpoint import load_weights, read_checkpoint
     from zoo.registry import MISSING, build
 
-    check_hardware(settings.trainer.accelerator)
+    check_hardware(settings.trainer)
     data = build("data", settings.names["data"], settings.data)
     arguments = {k: data.provides.get(k, v) if v == MISSING else v for k, v in settings.model.items()}
     for key in arguments.keys() & data.provides.keys():
@@ -130,6 +172,7 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
     check_update(network, settings)
+    check_processes(network, data, settings)
     check_optimizer(settings)
     phases = planned_phases(network, settings)
     if settings.pretrained:
@@ -170,6 +213,7 @@ def describe(settings: "Settings", arguments: dict[str, Any]) -> dict[str, Any]:
         "version": __version__,
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
+        "processes": settings.trainer.devices * settings.trainer.num_nodes,
     }
 
 
