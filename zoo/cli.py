@@ -13,6 +13,7 @@ from zoo.errors import ConfigError, OutputError, ZooError
 HELP = """\
 usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
        python train.py -m seed=1,2,3 [key=a,b ...]         every combination, then a table of mean, deviation, n
+                          hydra/launcher=joblib            ... side by side: hydra.launcher.n_jobs=2
        python train.py --cfg [key=value ...]               print the composed configuration and stop
 
 A run that was stopped goes on with ckpt_path=last. All keys: python train.py --cfg
@@ -62,6 +63,8 @@ def command(arguments: list[str]) -> None:
 
         print(yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False), end="")
     elif flags & {"-m", "--multirun"}:
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise ConfigError("torchrun starts one run; without it each run of a sweep starts its own processes")
         from zoo.sweep import sweep
 
         sweep(overrides)
@@ -69,7 +72,8 @@ def command(arguments: list[str]) -> None:
         jobs = expand(overrides)
         if len(jobs) > 1:
             raise ConfigError(f"these overrides name {len(jobs)} runs; add -m to train them all")
-        print(json.dumps(run(compose_settings(overrides))))
+        if result := run(compose_settings(overrides)):  # the first of several processes has it
+            print(json.dumps(result))
 
 
 def print_help() -> None:

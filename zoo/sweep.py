@@ -17,14 +17,43 @@ import torch
 
 from zoo import __version__
 from zoo.checkpoint import write_whole
-from zoo.config import compose_settings, expand
+from zoo.config import Settings, compose_settings, expand
 from zoo.errors import ConfigError, NumericError
+from zoo.launchers import Launcher, split
 from zoo.train import assemble, run
 
 
 def sweep(overrides: list[str]) -> None:
     """Run what is not done yet; print and keep the table. Raises ConfigError before the first run for any of them."""
+    overrides, of_launcher = split(overrides)
     jobs = [(job, compose_settings(job)) for job in expand(overrides)]
+    base = place(jobs)
+    launcher = Launcher(of_launcher, base) if of_launcher else None
+    waiting: dict[str, Settings] = {}
+    for number, (job, settings) in enumerate(jobs, 1):
+        label = f"run {number}/{len(jobs)}: {' '.join(job)}"
+        if finished(settings).exists():
+            print(f"{label}: done before", file=sys.stderr)
+        else:
+            waiting[label] = settings
+    if launcher is None or launcher.name == "basic":
+        train_in_turn(waiting)
+    elif waiting:
+        train_side_by_side(list(waiting.values()), launcher)
+    results = [json.loads(finished(settings).read_text()) for _, settings in jobs]
+    text = table([job for job, _ in jobs], results)
+    write_whole(base / "table.txt", (text + "\n").encode())
+    print(f"{text}\n{base / 'table.txt'}; delete {base} to train all of it again", file=sys.stderr)
+    if all(settings.figures for _, settings in jobs):
+        folders = [finished(settings).parent for _, settings in jobs]
+        for path in compare(dict(zip(labels([job for job, _ in jobs], results), folders, strict=True)), base):
+            print(f"figure: {path}", file=sys.stderr)
+    if failed := sum("failed" in result for result in results):
+        raise NumericError(f"{failed} of {len(results)} runs ended with numbers that are not finite; see above")
+
+
+def place(jobs: list[tuple[list[str], Settings]]) -> Path:
+    """Check the jobs and give each its run_dir below the sweep's folder, which is returned. Raises ConfigError."""
     for key in ("run_dir", "ckpt_path"):
         if any(getattr(settings, key) for _, settings in jobs):
             raise ConfigError(f"{key} has no place in a sweep; the same command goes on where it was stopped")
@@ -34,37 +63,47 @@ def sweep(overrides: list[str]) -> None:
     composed = [dataclasses.asdict(settings) for _, settings in jobs]  # so that an edited experiment is another sweep
     digest = hashlib.sha256(json.dumps([__version__, composed], sort_keys=True).encode()).hexdigest()[:8]
     base = Path("runs") / "sweeps" / f"{'+'.join(names)}_{digest}"
-    results: list[dict[str, Any]] = []
-    folders: list[Path] = []
-    threads = torch.get_num_threads()
     for number, (job, settings) in enumerate(jobs, 1):
         # `=` cannot stand in a path that Hydra is to take back.
-        folder = base / f"{number:04d}_{re.sub(r'[^A-Za-z0-9.,+-]+', '_', '_'.join(job))[:80]}"
-        folders.append(folder)
-        done = folder / "result.json"
-        if done.exists():
-            results.append(json.loads(done.read_text()))
-            print(f"run {number}/{len(jobs)}: {' '.join(job)}: done before", file=sys.stderr)
-            continue
-        print(f"run {number}/{len(jobs)}: {' '.join(job)}", file=sys.stderr)
-        settings.run_dir = str(folder)
-        settings.ckpt_path = "last" if (folder / "config.yaml").exists() else None
+        settings.run_dir = str(base / f"{number:04d}_{re.sub(r'[^A-Za-z0-9.,+-]+', '_', '_'.join(job))[:80]}")
+    return base
+
+
+def finished(settings: Settings) -> Path:
+    """The file that is there once the run has ended, well or not."""
+    return Path(settings.run_dir or "") / "result.json"
+
+
+def train_in_turn(waiting: dict[str, Settings]) -> None:
+    """One run after the other, in this process."""
+    threads = torch.get_num_threads()
+    for label, settings in waiting.items():
+        print(label, file=sys.stderr)
         torch.set_num_threads(threads)  # the run before may have had its own
-        try:
-            results.append(run(settings))
-        except NumericError as error:  # a setting that diverges is a result too
-            print(f"error: {error}", file=sys.stderr)
-            results.append({"experiment": settings.experiment, "seed": settings.seed, "failed": str(error)})
-            write_whole(done, (json.dumps(results[-1]) + "\n").encode())
-        print(json.dumps(results[-1]))
-    text = table([job for job, _ in jobs], results)
-    write_whole(base / "table.txt", (text + "\n").encode())
-    print(f"{text}\n{base / 'table.txt'}; delete {base} to train all of it again", file=sys.stderr)
-    if all(settings.figures for _, settings in jobs):
-        for path in compare(dict(zip(labels([job for job, _ in jobs], results), folders, strict=True)), base):
-            print(f"figure: {path}", file=sys.stderr)
-    if failed := sum("failed" in result for result in results):
-        raise NumericError(f"{failed} of {len(results)} runs ended with numbers that are not finite; see above")
+        print(json.dumps(train_one(settings)))
+
+
+def train_side_by_side(waiting: list[Settings], launcher: Launcher) -> None:
+    """Several at a time, in the processes of a launcher."""
+    print(f"{len(waiting)} runs by hydra/launcher={launcher.name}, below {launcher.base}", file=sys.stderr)
+    try:
+        launcher.train(waiting, train_one)
+    finally:  # what is finished is told, whatever has stopped the rest
+        for settings in waiting:
+            if finished(settings).exists():
+                print(finished(settings).read_text(), end="")
+
+
+def train_one(settings: Settings) -> dict[str, Any]:
+    """Begin the run, or go on with it; one that diverges has a result too."""
+    settings.ckpt_path = "last" if (Path(settings.run_dir or "") / "config.yaml").exists() else None
+    try:
+        return run(settings)
+    except NumericError as error:
+        print(f"error: {error}", file=sys.stderr)
+        result = {"experiment": settings.experiment, "seed": settings.seed, "failed": str(error)}
+        write_whole(finished(settings), (json.dumps(result) + "\n").encode())
+        return result
 
 
 def labels(jobs: list[list[str]], results: list[dict[str, Any]]) -> list[str]:
