@@ -22,6 +22,8 @@ FETCHED = {  # files that data sets need, by the data set and by the first word 
     "irish": "irish.abc",
     "reviews": "movie_reviews.zip",
     "multi30k": "multi30k",
+    "cifar10": "cifar10-images.zip",
+    "imagenet": "imagenet-samples",
     "text8": "text8.zip wordsim353.tsv simlex999.txt questions-words.txt",
     "english": "english.txt.gz wordsim353.tsv simlex999.txt questions-words.txt",
 }
@@ -43,6 +45,8 @@ def marked(names: Iterable[str]) -> list[Any]:
 
 
 needs_mnist = needs("mnist")
+
+FOUND_PICTURES = ROOT / ".pytest_cache" / "d" / "pictures"  # decoded once, for the next tests too
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
 RUNNABLE = marked(EXPERIMENTS)
