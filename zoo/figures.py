@@ -5,8 +5,9 @@ Every function returns a matplotlib Figure; `draw_all` chooses those that fit an
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +21,17 @@ from zoo.checkpoint import write_whole
 from zoo.curves import COLOURS, SIZE, kept_curve
 from zoo.models.recurrent import Cells
 from zoo.models.word_vectors import WordVectors
+from zoo.picture_figures import (
+    LOOKED_AT,
+    Picture,
+    class_logits,
+    class_name,
+    coloured_filters,
+    draw_image,
+    picture_figures,
+    ready_in_parts,
+    spread,
+)
 from zoo.recurrent_figures import recurrent_figures
 from zoo.word_figures import word_figures
 
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c0392b", "#2471a3", "#d5d8dc"
+MOST_CLASSES = 20  # of a confusion matrix that can still be read
 
 
 def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> list[Path]:
@@ -34,23 +47,23 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     network.eval()
     series = read_metrics(folder / "metrics.csv")
     figures = {"learning_curves": learning_curves(series, title, read_phases(folder / "metrics.csv", network))}
-    items = data.test[0]
+    batch = data.ready("test", slice(2))
+    items = batch[0]
     with torch.no_grad():
-        classifies = items.is_floating_point() and "acc" in network.loss(tuple(part[:2] for part in data.test))
-        if classifies and items.shape[1:] == (2,):  # points of the plane
-            one_answer = network(items[:2]).shape[1] == 1
+        tells_classes = items.is_floating_point() and "acc" in network.loss(batch)
+        if tells_classes and items.shape[1:] == (2,):  # points of the plane
+            one_answer = network(items).shape[1] == 1
             figures["decision_regions"] = (decision_regions if one_answer else many_decision_regions)(
                 network, data, title
             )
-        if classifies and items.dim() == 4:
-            logits = torch.cat([network(part) for part in items.split(500)])
-            figures["confusion_matrix"] = confusion_matrix(logits, data.test[1], title)
-            figures["worst_mistakes"] = worst_mistakes(logits, data.test, title)
+        if tells_classes and items.dim() >= 4:  # pictures, or several views of each
+            figures |= classification_figures(network, data, title)
     if items.dim() == 4:
         figures |= autoencoder_figures(network, data, folder, title)
-    conv = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
-    if conv is not None:
-        figures["conv1_filters"] = conv_filters(conv.weight.detach(), title)
+    convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    if convs:
+        in_halves = len(convs) > 1 and convs[1].groups == 2  # each looks at one half of what the first has found
+        figures["conv1_filters"] = conv_filters(convs[0].weight.detach(), title, 1 + in_halves)
     if isinstance(getattr(network, "layers", None), (nn.RNNBase, Cells)):
         figures |= recurrent_figures(network, data, folder / "figures", title)
     if hasattr(network, "attention_maps"):
@@ -201,13 +214,38 @@ def many_decision_regions(network: nn.Module, data: "DataSet", title: str, count
     return figure
 
 
-def confusion_matrix(logits: Tensor, targets: Tensor, title: str) -> Figure:
+def classification_figures(network: nn.Module, data: "DataSet", title: str) -> dict[str, Figure]:
+    """What a network that classifies pictures takes for what, its worst mistakes, and a picture looked at closely.
+
+    The picture is the first that it gets right, or else the first.
+    """
+    rows = spread(len(data.test[0]), LOOKED_AT)
+    answers = [(class_logits(network, images), targets) for images, targets in ready_in_parts(data, rows)]
+    logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    figures = {}
+    if logits.shape[1] <= MOST_CLASSES:
+        figures["confusion_matrix"] = confusion_matrix(logits, targets, title, data.transform.get("classes"))
+    wrong = surest_mistakes(logits, targets)
+    images = first_views(data, rows[wrong]) if len(wrong) else []
+    figures["worst_mistakes"] = worst_mistakes(logits[wrong], targets[wrong], images, data.transform, title)
+    chosen = (logits.argmax(1) == targets).int().argmax()[None]  # the first of the largest; 0 where all are wrong
+    picture = Picture(first_views(data, rows[chosen])[0], data.transform, int(targets[chosen]))
+    return figures | picture_figures(network, picture, title)
+
+
+def first_views(data: "DataSet", rows: Tensor) -> Tensor:
+    """Test pictures (n, C, h, w) as a network takes them; of several views of each, the first."""
+    images = data.ready("test", rows)[0]
+    return images[:, 0] if images.dim() == 5 else images
+
+
+def confusion_matrix(logits: Tensor, targets: Tensor, title: str, names: list[str] | None = None) -> Figure:
     """Counts of (true class, predicted class); the shade shows the mistakes, since right answers outnumber them."""
     classes = logits.shape[1]
     counts = torch.zeros(classes, classes, dtype=torch.int64)
     counts.index_put_((targets, logits.argmax(1)), torch.ones_like(targets), accumulate=True)
     mistakes = counts.clone().fill_diagonal_(0)
-    figure = Figure(figsize=(6.4, 5.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.8) if classes <= 10 else (10.0, 9.0), layout="constrained")
     axes = figure.subplots()
     axes.imshow(mistakes.numpy(), cmap="Reds", vmax=max(1, int(mistakes.max())) * 1.3)
     for i in range(classes):
@@ -217,8 +255,9 @@ def confusion_matrix(logits: Tensor, targets: Tensor, title: str) -> Figure:
                     j, i, int(counts[i, j]), ha="center", va="center", fontsize=9,
                     color=INK, weight="normal" if i == j else "bold",
                 )  # fmt: skip
-    axes.set_xticks(range(classes))
-    axes.set_yticks(range(classes))
+    labels = [class_name(names, i) for i in range(classes)]
+    axes.set_xticks(range(classes), labels, rotation=90 if names and classes > 3 else 0)
+    axes.set_yticks(range(classes), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     wrong = int(mistakes.sum())
@@ -226,31 +265,48 @@ def confusion_matrix(logits: Tensor, targets: Tensor, title: str) -> Figure:
     return figure
 
 
-def worst_mistakes(logits: Tensor, test: tuple[Tensor, ...], title: str, count: int = 16) -> Figure:
-    """The wrong answers that the network was surest of, with the probabilities of the answer and of the truth."""
-    images, targets = test
-    p = logits.softmax(1)
-    sureness, predicted = p.max(1)
+def surest_mistakes(logits: Tensor, targets: Tensor, count: int = 16) -> Tensor:
+    """Which of the answers (N, K) are wrong, the surest first: at most `count` numbers, int64."""
+    sureness, predicted = logits.softmax(1).max(1)
     wrong = (predicted != targets).nonzero()[:, 0]
-    wrong = wrong[sureness[wrong].argsort(descending=True)][:count]
+    return wrong[sureness[wrong].argsort(descending=True)][:count]
+
+
+def worst_mistakes(
+    logits: Tensor, targets: Tensor, images: Sequence[Tensor], transform: dict[str, Any], title: str
+) -> Figure:
+    """Wrong answers about the pictures (C, h, w), with the probabilities of the answer and of the truth.
+
+    Up to 16 are drawn, up to 8 where classes have names, which take more room.
+    """
+    names = transform.get("classes")
     figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(f"{title}: the mistakes it was surest of" if len(wrong) else f"{title}: no mistakes")
-    for axes, i in zip(figure.subplots(2, 8).flat, [*wrong.tolist(), *[None] * (count - len(wrong))], strict=True):
+    figure.suptitle(f"{title}: the mistakes it was surest of" if len(images) else f"{title}: no mistakes")
+    grid = figure.subplots(2, 4 if names else 8)
+    for axes in grid.flat:
         axes.axis("off")
-        if i is not None:
-            axes.imshow(images[i, 0].numpy(), cmap="gray_r")
-            guess, truth = int(predicted[i]), int(targets[i])
-            axes.set_title(f"says {guess} ({p[i, guess]:.0%})\nis {truth} ({p[i, truth]:.0%})", fontsize=9)
+    for axes, p, truth, image in zip(grid.flat, logits.softmax(1), targets.tolist(), images, strict=False):
+        guess = int(p.argmax())
+        draw_image(axes, image, transform)
+        says, true = class_name(names, guess), class_name(names, truth)
+        axes.set_title(f"says {says} ({p[guess]:.0%})\nis {true} ({p[truth]:.0%})", fontsize=9)
     return figure
 
 
-def conv_filters(weight: Tensor, title: str) -> Figure:
-    """Every filter of the first convolution, (C_out, C_in, h, w): red positive, blue negative, one scale for all."""
+def conv_filters(weight: Tensor, title: str, halves: int = 1) -> Figure:
+    """Every filter of the first convolution, (C_out, C_in, h, w).
+
+    Of three channels: as a coloured picture, each on its own scale; halves: 2 puts a gap after the first half, where
+    the second convolution sees only one half. Otherwise red positive, blue negative, one scale for all.
+    """
+    title = f"{title}: the {len(weight)} filters of the first convolution"
+    if weight.shape[1] == 3:
+        return coloured_filters(weight, title, halves)
     filters = weight.mean(1)  # (C_out, h, w); for grey input the filter itself
     rows = -(-len(filters) // 10)
     columns = -(-len(filters) // rows)
     figure = Figure(figsize=(8.0, 0.6 + 8.0 / columns * rows), layout="constrained")
-    figure.suptitle(f"{title}: the {len(filters)} filters of the first convolution")
+    figure.suptitle(title)
     bound = float(filters.abs().max())
     for axes, i in zip(figure.subplots(rows, columns, squeeze=False).flat, range(rows * columns), strict=True):
         axes.axis("off")
