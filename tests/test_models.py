@@ -33,6 +33,8 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
     ("nielsen_convnet", {}, 289_630, None),
     ("nielsen_convnet", {"channels": [20, 40]}, 85_670, None),
     ("fast_convnet", {}, 142_586, None),
+    ("alexnet", {"variant": "cifar"}, 2_298_378, None),  # the large ones: tests/test_alexnet.py
+    ("mlp_and_convnet", {}, 3072 * 100 + 100 + 1010 + 1_216 + 12_832 + 51_264 + 10_250, 2 * math.log(10)),
     ("mlp", {"in_features": 784}, 79_510, None),
     ("mlp", {"in_features": 2, "num_classes": 2, "hidden_sizes": [2]}, 9, None),
     ("many_mlps", {"in_features": 2, "num_classes": 2, "num_copies": 5}, 5 * 9, 5 * math.log(2)),  # summed over copies
@@ -269,6 +271,12 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("nielsen_convnet", {"hidden_sizes": [0]}, "hidden_sizes must all be >= 1"),
         ("fast_convnet", {"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\)"),
         ("fast_convnet", {"hidden_size": 0}, "hidden_size must be >= 1"),
+        ("alexnet", {"variant": "owt"}, "variant must be one of paper, single, torchvision, cifar, got 'owt'"),
+        ("alexnet", {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ("alexnet", {"label_smoothing": -0.1}, r"label_smoothing must lie in \[0, 1\), got -0.1"),
+        ("alexnet", {"num_classes": 1}, "num_classes must be >= 2, got 1"),
+        ("mlp_and_convnet", {"num_classes": 1}, "num_classes must be >= 2, got 1"),
+        ("mlp_and_convnet", {"hidden_size": 0}, "hidden_sizes must all be >= 1"),
         ("many_mlps", {"num_classes": 3}, "got num_classes=3"),
         ("many_mlps", {"num_classes": 2, "init": "zeros"}, "init must be one of"),
         ("many_mlps", {"num_classes": 2, "num_copies": 0}, "num_copies must be >= 1"),

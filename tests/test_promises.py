@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import RUNNABLE
+from conftest import DATA_ROOT, RUNNABLE
 from record import SEEDS
 
 pytestmark = pytest.mark.xdist_group("trainings")  # one after the other all the same, where it is --dist loadgroup
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.xdist_group("trainings")  # one after the other all the
 def test_the_mean_over_seeds_is_what_was_promised(name: str, train: Callable[..., dict[str, Any]]) -> None:
     if name.endswith("_gpu") and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
+    if name.startswith("imagenet") and not (DATA_ROOT / "imagenet" / "train").is_dir():
+        pytest.skip("needs ImageNet")
     threads = 2 if name.startswith("shakespeare") or name == "pydoc_transformer" else 1
     given = [f"experiment={name}", f"trainer.threads={threads}", "figures=false", "logger=csv"]
     results = [train(*given, f"seed={seed}") for seed in range(SEEDS.get(name, 3))]

@@ -117,7 +117,8 @@ def test_the_bag_of_words_is_quoted() -> None:
 
 def lacking(name: str) -> str | None:
     """What an experiment could not be run for want of; it has no evidence yet."""
-    return "no GPU" if name.endswith("_gpu") else "no text8" if name.startswith("text8_") else None
+    sets = {"text8": "no text8", "imagenet": "no ImageNet"}
+    return "no GPU" if name.endswith("_gpu") else sets.get(name.partition("_")[0])
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if lacking(name)])

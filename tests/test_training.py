@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT, RUNNABLE
+from conftest import FOUND_PICTURES, ROOT, RUNNABLE
 
 import zoo
 from zoo.checkpoint import read_checkpoint
+from zoo.data.cifar10 import CIFAR10
 from zoo.data.multi30k import Multi30k
 from zoo.errors import ConfigError, NumericError, OutputError
 from zoo.loggers import MetricsCSV
@@ -24,20 +25,19 @@ from zoo.registry import build, load_all
 Train = Callable[..., dict[str, Any]]
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
+# Those on ImageNet, in tests/test_cifar10.py.
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if not name.values[0].startswith("imagenet")])
 def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reading the last tenth of Shakespeare as one stream takes 512 neurons half a minute.
     small = ["model.hidden_size=48"] if name.startswith("shakespeare") else []
+    if name == "english_svd":  # of all words it takes half a minute
+        small = ["data.max_vocab_size=3000"]
+    if name.startswith("cifar10"):
+        small = [f"data.cache={FOUND_PICTURES}"]
     if name.endswith("_gpu"):
         small += ["trainer=cpu", "data.batch_size=8"]
-    load = Multi30k.load
-
-    def few(data: Multi30k) -> None:  # an untrained network writes a thousand translations up to their limits
-        load(data)
-        data.val, data.test = (tuple(side[:20] for side in part) for part in (data.val, data.test))
-        data.references = data.references[:20]
-
-    monkeypatch.setattr(Multi30k, "load", few)
+    few(Multi30k, 20, monkeypatch)  # an untrained network writes a thousand translations up to their limits
+    few(CIFAR10, 200, monkeypatch)
     result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run", *small)
     saved = read_checkpoint("run/checkpoints/last.ckpt")
     assert saved["global_step"] == (1 if name == "english_svd" else 3)  # which computes all at once
@@ -53,6 +53,20 @@ def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch:
     assert result["experiment"] == name and result["expect"]
     assert all(metric in result["metrics"] for metric in result["expect"])
     assert [Path(path).exists() for path in result["figures"]] == [True] * len(result["figures"]) != []
+
+
+def few(cls: type, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a data set load so many items for validation and test only, evenly out of all."""
+    load = cls.load
+
+    def load_few(data: Any) -> None:
+        load(data)
+        chosen = slice(None, None, len(data.test[0]) // count)
+        data.val, data.test = (tuple(side[chosen] for side in part) for part in (data.val, data.test))
+        if hasattr(data, "references"):
+            data.references = data.references[chosen]
+
+    monkeypatch.setattr(cls, "load", load_few)
 
 
 def test_a_run_leaves_what_the_readme_says(train: Train, capsys: pytest.CaptureFixture[str]) -> None:

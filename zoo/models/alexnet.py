@@ -83,8 +83,8 @@ class AlexNet(nn.Module):
         layers = [layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
         for number, layer in enumerate(layers, 1):
             if variant == "cifar":
-                # He et al., Delving deep into rectifiers, 2015; the output starts near zero, at chance.
-                nn.init.normal_(layer.weight, std=0.01 if layer is layers[-1] else (2 / layer.weight[0].numel()) ** 0.5)
+                he = (2 / layer.weight[0].numel()) ** 0.5  # He et al., Delving deep into rectifiers, 2015
+                nn.init.normal_(layer.weight, std=0.001 if layer is layers[-1] else he)  # an output at chance
                 nn.init.zeros_(layer.bias)
             else:
                 nn.init.normal_(layer.weight, std=0.01)
@@ -106,12 +106,8 @@ class AlexNet(nn.Module):
         size = self.image_size
         averaged = self.variant == "torchvision"
         if x.shape[1:] != (3, size, size) and not (averaged and x.shape[1] == 3 and min(x.shape[2:]) >= 63):
-            what = (
-                f"(3, {size}, {size})"
-                + " pictures, or larger ones than 62x62," * averaged
-                + " pictures" * (not averaged)
-            )
-            raise ValueError(f"AlexNet takes {what} got {tuple(x.shape[1:])}")
+            sizes = f"(3, {size}, {size}) pictures" + (" or any from (3, 63, 63) on" if averaged else "")
+            raise ValueError(f"AlexNet takes {sizes}, got {tuple(x.shape[1:])}")
         x = self.features(x)  # (B, 256, 6, 6); cifar: (B, 192, 3, 3)
         if averaged:
             x = self.avgpool(x)
