@@ -6,8 +6,10 @@ import statistics
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import EXPERIMENTS, FETCHED, ROOT, there
 from record import SEEDS, evidence, header, seconds, summary
+from test_pictures import write_tree
 
 from zoo.cli import command
 from zoo.registry import load_all
@@ -22,6 +24,7 @@ def test_the_commands_and_the_python_run_in_their_order(
     """Shortened to two steps each; the two set-up commands are what CI runs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text(README)  # the text of the user's own that a command trains on
+    write_tree(tmp_path / "pets")  # and pictures
     ran = 0
     for language, text in BLOCKS:
         if language == "python" and "@register" not in text:  # that one is run in test_package.py
@@ -32,6 +35,8 @@ def test_the_commands_and_the_python_run_in_their_order(
                 continue
             arguments = shlex.split(line)[2:]
             if any(name in argument and not there(name) for argument in arguments for name in FETCHED):
+                continue
+            if "trainer=gpu" in arguments and not torch.cuda.is_available():
                 continue
             short = [] if {"--help", "--cfg"} & set(arguments) else ["figures=false", "logger=csv"]
             if short and "ckpt_path=last" not in arguments:

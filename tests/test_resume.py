@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, WAIVED
+from test_pictures import write_tree, zipped
 
 from zoo.callbacks import SafeCheckpointIO
 from zoo.checkpoint import read_checkpoint
@@ -54,6 +55,16 @@ RUNS = {
     "own steps": ["model=word2vec", "data=pydoc_words", "data.batch_size=22", "model.embedding_dim=8", "optimizer=sgd",
                   "optimizer.schedule=linear", "trainer.max_epochs=3"],
 }  # fmt: skip
+PICTURES = ["model=mlp", "data=image_folder", "data.root=pets.zip", "data.image_size=16", "data.lighting=0.1",
+            "data.batch_size=6", "optimizer=adam", "trainer.max_epochs=3"]  # fmt: skip
+RUNS["pictures in memory"] = [*PICTURES, "data.crop=padded"]
+RUNS["pictures from files"] = [*PICTURES, "data.held=false", "data.num_workers=0"]
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path) -> None:
+    """81 of noise, of which 66 are for training."""
+    zipped(write_tree(tmp_path / "pets", each=27), tmp_path / "pets.zip")
 
 
 @pytest.fixture(autouse=True)

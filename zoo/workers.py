@@ -58,7 +58,7 @@ class Worker:
             env=os.environ | environment,
             pass_fds=[theirs.fileno()],
             stdout=subprocess.DEVNULL,  # the result line is the parent's
-            stderr=sys.stderr,
+            stderr=messages(),
             start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which passes it on
         )
         theirs.close()
@@ -178,6 +178,15 @@ def send(workers: list[Worker], signum: int) -> None:
     """A signal for each that has not ended."""
     for worker in workers:
         worker.process.send_signal(signum)
+
+
+def messages() -> Any:
+    """Where this process writes its messages; None, which is where it was started to, if that is no file."""
+    try:
+        sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):  # a notebook's
+        return None
+    return sys.stderr
 
 
 def free_port() -> int:
