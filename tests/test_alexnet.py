@@ -143,6 +143,14 @@ def test_ten_views_are_averaged_as_probabilities() -> None:
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_loss_of_ten_views_is_finite_however_sure_they_are() -> None:
+    net = zoo.create("alexnet", num_classes=3, variant="cifar").eval()
+    one = net.forward
+    net.forward = lambda x: one(x) if x.dim() == 5 else torch.tensor([[0.0, 200.0, 0.0]]).expand(len(x), 3)
+    x = torch.zeros(1, 10, 3, 32, 32)
+    torch.testing.assert_close(net.loss((x, torch.tensor([0])))["loss"], torch.tensor(200.0))
+
+
 def test_top_5_is_among_the_five_highest() -> None:
     """C42, counted by sorting; there are no ties among normal draws, and of equal logits five count at most."""
     torch.manual_seed(0)

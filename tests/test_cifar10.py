@@ -110,6 +110,7 @@ def test_torchvisions_archive_is_fetched_and_read(tmp_path: Path, monkeypatch: p
     assert sum(image.numpy().tobytes() in pictures for image in (*data.train[0], *data.val[0])) == 20
     again = loaded(root=str(tmp_path / "data"), validation=10)  # the server is gone
     assert torch.equal(again.test[0], data.test[0])
+    assert data.fingerprint == archive.name  # and that of the .zip is another
     (tmp_path / "data" / archive.name).write_bytes(raw[:-1])
     with pytest.raises(DataError, match="cifar-10-python.tar.gz is damaged"):
         loaded(root=str(tmp_path / "data"))

@@ -1,6 +1,8 @@
 """Coloured pictures: found, split, decoded, held or streamed, augmented; against torchvision and plain loops."""
 
 import io
+import os
+import pickle
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -138,6 +140,36 @@ def test_what_cannot_be_split_is_one_line(make: Callable[[Path], Any], words: st
     assert "\n" not in str(caught.value)
 
 
+def test_the_folders_of_a_split_in_any_case_and_nothing_beside_them() -> None:
+    tree = write_tree(Path("pets"), ("Training", "TEST"))
+    classes, parts = split(PictureFiles(tree), 0.1, 0.1)
+    assert classes == list(CLASSES) and len(parts["test"].names) == 30
+    (tree / "masks").mkdir()
+    (tree / "masks/a.png").write_bytes(picture(0))
+    with pytest.raises(DataError, match="pets has masks beside the folders of a split; is it a class, or no part"):
+        folder(tree)
+
+
+def test_links_are_followed_each_folder_once_and_lead_where_they_may() -> None:
+    tree = write_tree(Path("pets"))
+    (tree / "dog").rename("elsewhere")
+    (tree / "dog").symlink_to(Path("elsewhere").resolve())
+    (tree / "dog/back").symlink_to(tree.resolve())
+    (tree / "cat/nowhere.png").symlink_to(Path("nothing.png").resolve())
+    data = folder(tree, validation=0.2, test=0.2)
+    assert data.provides["num_classes"] == 3
+    assert sum(len(part[0]) for part in (data.train, data.val, data.test)) == 30  # without the one that is not there
+
+
+def test_a_name_in_no_alphabet_is_a_name() -> None:
+    tree = write_tree(Path("pets"))
+    try:
+        os.rename(tree / "cat/000.png", os.fsencode(tree / "cat") + b"/\xff.png")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert sum(len(part[0]) for part in (lambda d: (d.train, d.val, d.test))(folder(tree))) == 30
+
+
 def test_a_class_of_the_test_set_alone_is_named() -> None:
     tree = write_tree(Path("pets"), ("train", "test"))
     (tree / "test" / "cat").rename(tree / "test" / "fox")
@@ -189,6 +221,11 @@ def test_a_damaged_picture_says_why_in_a_line(raw: bytes) -> None:
     assert str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_of_a_very_long_picture_the_middle_is_read() -> None:
+    assert decode(saved(Image.new("RGB", (3000, 2)))).size == (8, 2)
+    assert decode(saved(Image.new("L", (1, 900)))).size == (1, 4)
+
+
 def test_the_middle_is_kept() -> None:
     image = Image.new("RGB", (40, 20), "black")
     image.paste((255, 0, 0), (10, 0, 30, 20))
@@ -201,7 +238,7 @@ def test_the_middle_is_kept() -> None:
 
 def test_held_pictures_are_those_of_the_files(capsys: pytest.CaptureFixture[str]) -> None:
     data = folder(write_tree(Path("pets"), ("train", "test")))
-    assert "pets: 27 pictures of 16x16, 0 MB" in capsys.readouterr().err
+    assert "pets-train: 27 pictures of 16x16, 0.0 MB" in capsys.readouterr().err
     names = data.parts["test"].names
     for i in (0, 17):
         expected = squared(Image.open(Path("pets") / names[i]), 16)
@@ -246,6 +283,21 @@ def test_a_damaged_member_of_a_zip_is_found_by_its_checksum(tmp_path: Path, caps
     assert len(data.train[0]) + len(data.val[0]) + len(data.test[0]) == 59
 
 
+def test_what_could_not_be_read_for_a_moment_is_read_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = write_tree(Path("pets"), ("train", "test"))
+    read = PictureFiles.read
+
+    def fail_once(files: PictureFiles, name: str) -> bytes:
+        if name == "test/dog/003.png":
+            raise Unreadable("the network drive has hiccups")
+        return read(files, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PictureFiles, "read", fail_once)
+        assert len(folder(tree).test[0]) == 29
+    assert len(folder(tree).test[0]) == len(folder(tree).test[1]) == 30
+
+
 def test_no_readable_picture_is_an_error() -> None:
     tree = write_tree(Path("pets"), ("train", "test"))
     for path in tree.glob("test/*/*.png"):
@@ -259,13 +311,13 @@ def test_a_damaged_cache_is_refused() -> None:
     folder(tree)
     for path in Path("runs/pictures").glob("*/pictures.u8"):
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"runs/pictures/pets_\w+ is damaged .*; delete it to have it made again"):
+    with pytest.raises(DataError, match=r"runs/pictures/pets-train_\w+ is damaged .*; delete it to have it made again"):
         folder(tree)
 
 
 def test_what_does_not_fit_into_memory_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_pictures, "free_memory", lambda: 10_000.0)
-    with pytest.raises(DataError, match=r"pets: 24 pictures of 16x16 take 0.0 GB of memory.*data.held=false"):
+    with pytest.raises(DataError, match=r"pets-train: 24 pictures of 16x16 take 0.0 GB of memory.*data.held=false"):
         folder(write_tree(Path("pets")))
 
 
@@ -368,7 +420,7 @@ def test_evaluation_is_torchvisions_usual_one(views: int) -> None:
 
     write_tree(Path("pets"), ("train", "test"), size=(300, 260))
     data = folder("pets", image_size=224, views=views)
-    crop = [transforms.CenterCrop(224)] if views == 1 else [transforms.TenCrop(224)]
+    crop = [transforms.CenterCrop(224)] if views == 1 else [transforms.CenterCrop(256), transforms.TenCrop(224)]
     cut = transforms.Compose([transforms.Resize(256), *crop])
     finish = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize(data.transform["mean"], data.transform["std"])]
@@ -401,12 +453,38 @@ def test_neither_workers_nor_global_draws_change_what_is_streamed(crop: str) -> 
 def test_workers_serve_one_epoch_after_the_other() -> None:
     write_tree(Path("pets"), ("train", "test"))
     data = folder("pets", held=False, num_workers=1)
-    steps = iter((0, 4, 9))
-    loader = data.batches("train", 1, lambda: next(steps))
-    alone = [list(folder("pets", held=False).batches("train", 1, lambda first=first: first)) for first in (0, 4, 9)]
-    for epoch in alone:
-        for a, b in zip(epoch, loader, strict=True):
+    first = 0
+    loader = data.batches("train", 1, lambda: first)
+    for first in (0, 4, 9):
+        alone = folder("pets", held=False).batches("train", 1, lambda first=first: first)
+        for a, b in zip(alone, loader, strict=True):
             assert torch.equal(a[0], b[0])
+
+
+@pytest.mark.parametrize("views", [1, 10])
+def test_a_batch_too_small_for_all_processes_is_empty_in_some(views: int) -> None:
+    write_tree(Path("pets"), ("train", "test"))
+    data = folder("pets", held=False, batch_size=13, views=views)  # 13, 13, 1
+    part = "train" if views == 1 else "test"
+    shares = [list(data.batches(part, share=Share(rank, 2))) for rank in range(2)]
+    assert len(shares[0]) == len(shares[1]) > 1 and len(shares[0][0][1]) in (7, 1)
+    assert sum(len(labels) for share in shares for _, labels in share) == len(data.parts[part].names)
+    assert views == 10 or shares[1][-1][0].shape == (0, 3, 16, 16)
+
+
+def test_a_reader_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    """As where workers are not forked; the open .zip stays here."""
+    data = folder(zipped(write_tree(Path("pets"), ("train", "test")), tmp_path / "pets.zip"), held=False)
+    reader = data.reader("train", 1)
+    again = pickle.loads(pickle.dumps(reader))
+    for key in ((0, 0), (3, 5)):
+        assert torch.equal(reader[key][0], again[key][0])
+
+
+def test_phases_that_see_some_pictures_need_them_in_memory() -> None:
+    data = folder(write_tree(Path("pets")), held=False)
+    with pytest.raises(ConfigError, match="needs them in memory: data.held=true"):
+        data.batches("train", 1, lambda: 0, rows=lambda step: torch.arange(2))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -421,16 +499,18 @@ def test_damaged_files_in_mid_run_are_named_once_and_counted(workers: int, capsy
         assert sum(len(labels) for _, labels in batches) == 27
     assert set(data.damaged) == set(spoilt)
     said = capsys.readouterr().err
-    assert all(said.count(f"damaged, left out: {name} (") == 1 for name in spoilt) and "; 3 so far" in said
+    assert all(said.count(f"damaged: {name} (") == 1 for name in spoilt) and "; 3 so far" in said
 
 
-def test_a_split_without_a_readable_picture_ends_in_a_line() -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_split_without_a_readable_picture_ends_in_a_line(workers: int) -> None:
     tree = write_tree(Path("pets"), ("train", "test"))
-    data = folder(tree, held=False)
+    data = folder(tree, held=False, num_workers=workers)
     for path in tree.glob("test/*/*.png"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="pets: no picture can be read, such as test/"):
+    with pytest.raises(DataError, match="^pets: no picture can be read, such as test/") as caught:
         list(data.batches("test"))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from zoo.errors import ConfigError, NumericError, Stopped, ZooError
 from zoo.module import ZooModule
 from zoo.processes import place
 from zoo.train import run
-from zoo.workers import free_port
+from zoo.workers import End, failure, free_port
 
 Train = Callable[..., dict[str, Any]]
 
@@ -187,6 +187,14 @@ def test_each_process_drops_out_other_neurons(folder: Path) -> None:
     succeeded(together(*dropout, before=tell_draws))
     draws = [Path(f"draw{rank}_{step}").read_text() for rank in (0, 1) for step in (0, 1)]
     assert len(set(draws)) == 4
+
+
+def test_a_process_that_has_lost_the_others_is_not_to_blame(folder: Path) -> None:
+    victim = End(1, "failed with RuntimeError: [/gloo/transport/tcp/pair.cc:5] Connection closed by peer", "one\n")
+    guilty = End(1, "failed with ValueError: no", "two\n")
+    error = failure({0: victim, 1: guilty}, 2, [], folder)
+    assert str(error) == "process 2 of 2 failed with ValueError: no; nothing was saved yet"
+    assert "process 1 of 2 was killed by SIGKILL" in str(failure({1: victim, 0: End(-9)}, 2, [], folder))
 
 
 def test_a_loss_that_is_no_number_in_one_ends_all_with_the_same_error(folder: Path) -> None:

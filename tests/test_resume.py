@@ -159,6 +159,13 @@ def test_killed_anywhere_it_ends_with_the_same_bits(
         assert_same_outcome(whole(name), folder)
 
 
+def test_other_workers_and_another_cache_change_nothing(train: Train, whole: Callable[[str], str]) -> None:
+    run = [*RUNS["pictures from files"], *QUIET, "run_dir=run"]
+    train(*run, "trainer.max_steps=5")
+    train(*run, "ckpt_path=last", "data.num_workers=1", "data.cache=elsewhere")
+    assert_same(*(outcome(folder)[0]["state_dict"] for folder in ("run", whole("pictures from files"))))
+
+
 @pytest.mark.parametrize("name", ["carried state", "momentum", "phases", "rare validation"])
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_says_where_and_loses_no_step(

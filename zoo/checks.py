@@ -158,7 +158,7 @@ def check_items(network: "nn.Module", data: "DataSet", settings: "Settings") -> 
         )
     try:
         if hasattr(network, "check"):
-            network.check(data.train[0])
+            network.check(data.ready("train", slice(5000))[0])
         for phase in getattr(network, "phases", []):
             if phase.rows:
                 phase.rows(data.train[-1], settings.seed)

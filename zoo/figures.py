@@ -226,17 +226,17 @@ def classification_figures(network: nn.Module, data: "DataSet", title: str) -> d
     if logits.shape[1] <= MOST_CLASSES:
         figures["confusion_matrix"] = confusion_matrix(logits, targets, title, data.transform.get("classes"))
     wrong = surest_mistakes(logits, targets)
-    images = first_views(data, rows[wrong]) if len(wrong) else []
+    images = middle_views(data, rows[wrong]) if len(wrong) else []
     figures["worst_mistakes"] = worst_mistakes(logits[wrong], targets[wrong], images, data.transform, title)
     chosen = (logits.argmax(1) == targets).int().argmax()[None]  # the first of the largest; 0 where all are wrong
-    picture = Picture(first_views(data, rows[chosen])[0], data.transform, int(targets[chosen]))
+    picture = Picture(middle_views(data, rows[chosen])[0], data.transform, int(targets[chosen]))
     return figures | picture_figures(network, picture, title)
 
 
-def first_views(data: "DataSet", rows: Tensor) -> Tensor:
-    """Test pictures (n, C, h, w) as a network takes them; of several views of each, the first."""
+def middle_views(data: "DataSet", rows: Tensor) -> Tensor:
+    """Test pictures (n, C, h, w) as a network takes them; of several views of each, the middle one."""
     images = data.ready("test", rows)[0]
-    return images[:, 0] if images.dim() == 5 else images
+    return images[:, 4] if images.dim() == 5 else images
 
 
 def confusion_matrix(logits: Tensor, targets: Tensor, title: str, names: list[str] | None = None) -> Figure:

@@ -10,6 +10,8 @@ from zoo.errors import CheckpointError, OutputError, short
 if TYPE_CHECKING:
     from zoo.config import Settings
 
+NEUTRAL = ("num_workers", "cache")
+
 
 def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | None] | None:
     """The folder and the checkpoint that `ckpt_path` means; None where no run is to be continued.
@@ -42,7 +44,7 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
         )
     kept = "model data data_arguments fingerprint arguments optimizer optimizer_arguments trainer seed"
     for key in kept.split():
-        theirs, ours = content["zoo"].get(key), about[key]
+        theirs, ours = (without_place(value) for value in (content["zoo"].get(key), about[key]))
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 key, theirs, ours = next(
@@ -63,6 +65,11 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
         if theirs != about[key]:
             print(f"{key} was {theirs}, is {about[key]}: bits may differ", file=sys.stderr)
     return folder, source
+
+
+def without_place(value: Any) -> Any:
+    """Settings without those that change no result: who reads the data, and where what was read is kept."""
+    return {k: v for k, v in value.items() if k not in NEUTRAL} if isinstance(value, dict) else value
 
 
 def unfinished_run(base: Path) -> Path:

@@ -126,7 +126,7 @@ def watch(workers: list[Worker]) -> dict[int, End]:
 
 def failure(ends: dict[int, End], processes: int, received: list[int], folder: Path) -> ZooError:
     """What to tell the user when not all have ended well: the others fail with the one that did, and know no reason."""
-    failed = {rank: end for rank, end in sorted(ends.items()) if end.exit_code}
+    failed = {rank: end for rank, end in ends.items() if end.exit_code}  # in the order of their ends
     for end in failed.values():
         if end.error and not end.trace:
             return known(end.exit_code, end.error)
@@ -135,7 +135,8 @@ def failure(ends: dict[int, End], processes: int, received: list[int], folder: P
         return Stopped(received[0], f"stopped by {name}; a run that had begun goes on with ckpt_path=last")
     saved = folder / "checkpoints" / "last.ckpt"
     where = f"{saved} is what was saved, ckpt_path=last continues" if saved.exists() else "nothing was saved yet"
-    for rank, end in sorted(failed.items(), key=lambda item: bool(item[1].trace)):
+    # One that was killed, one that made a mistake, and only then one that has lost the connection to them.
+    for rank, end in sorted(failed.items(), key=lambda item: (bool(item[1].trace), lost_the_others(item[1]))):
         how = end.error or f"has ended with exit code {end.exit_code}"
         if end.exit_code < 0:
             how = f"was killed by {signal.Signals(-end.exit_code).name}"
@@ -143,6 +144,11 @@ def failure(ends: dict[int, End], processes: int, received: list[int], folder: P
         kind = ZooError if end.trace else ProcessError
         return kind(f"process {rank + 1} of {processes} {how}; {where}")
     return ProcessError(f"{processes - len(ends)} of {processes} processes did not end with the others; {where}")
+
+
+def lost_the_others(end: End) -> bool:
+    """Whether a process has failed only because another had."""
+    return any(word in end.error for word in ("closed by peer", "reset by peer", "gloo", "NCCL"))
 
 
 def known(exit_code: int, text: str) -> ZooError:

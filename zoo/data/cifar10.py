@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.fetch import File, fetch
 from zoo.data.held_pictures import hold
-from zoo.data.picture_files import PARTS, PictureFiles, drawn_share
+from zoo.data.picture_files import PARTS, PictureFiles, drawn_fraction
 from zoo.data.pictures import Pictures
 from zoo.errors import DataError
 from zoo.registry import register
@@ -30,7 +30,7 @@ class CIFAR10(Pictures):
 
     root: folder with cifar-10-python.tar.gz or cifar10-images.zip, of which the first is fetched where neither is
         there; None: ZOO_DATA_DIR, else data/cache.
-    validation: how many training pictures are set aside, evenly over the classes, 10 to 49,990.
+    validation: how many training pictures are set aside, as many of each class, 10 to 49,990.
     crop: centre | padded (by 4 pixels, then 32x32 cut out anew in each pass).
     flip: whether half of the training pictures are mirrored.
     lighting: deviation of the shift along the principal colours (AlexNet's paper: 0.1); 0: none.
@@ -57,12 +57,13 @@ class CIFAR10(Pictures):
         mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
         super().__init__(batch_size, root, 32, classes, mean, std, crop, flip, lighting)
         self.validation, self.one_class, self.cache = validation, one_class, Path(cache).expanduser()
+        self.fingerprint = AS_JPEG if (self.root / AS_JPEG).exists() else ARCHIVE.name  # other bytes, in another order
 
     def load(self) -> None:
         """Read the pictures, fetching them where they are not there. Raises DataError, OutputError."""
-        read = self.read_jpeg if (self.root / AS_JPEG).exists() else self.read_archive
+        read = self.read_jpeg if self.fingerprint == AS_JPEG else self.read_archive
         (images, labels), self.test = read()
-        aside = drawn_share(labels, self.validation / len(labels))
+        aside = drawn_fraction(labels, self.validation / len(labels))
         self.train, self.val = (images[~aside], labels[~aside]), (images[aside], labels[aside])
         if self.one_class is not None:
             self.train, self.val, self.test = (

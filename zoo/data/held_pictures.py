@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.checkpoint import write_whole
 from zoo.data.picture_files import PictureFiles, Unreadable, decode, squared
 from zoo.errors import DataError, OutputError
+from zoo.processes import share
 
 FEW = 5  # damaged files that are named; all are counted
 
@@ -44,7 +47,13 @@ def hold(files: PictureFiles, names: Sequence[str], size: int, name: str, cache:
     if not folder.exists():
         build(files, names, size, folder)
     found = read(folder, names, size)
-    print(f"{name}: {len(found.images):,} pictures of {size}x{size}, {needed / 1e6:,.0f} MB", file=sys.stderr)
+    if any(isinstance(pixels, bytes) for pixels in decoded(files, list(found.damaged), size)):
+        shutil.rmtree(folder, ignore_errors=True)  # what could not be read then can be now, without having changed
+        build(files, names, size, folder)
+        found = read(folder, names, size)
+    if share().rank:
+        return found  # the first process says it
+    print(f"{name}: {len(found.images):,} pictures of {size}x{size}, {needed / 1e6:,.1f} MB", file=sys.stderr)
     if found.damaged:
         some = ", ".join(f"{file} ({reason})" for file, reason in list(found.damaged.items())[:FEW])
         more = ", ..." if len(found.damaged) > FEW else ""
@@ -78,11 +87,12 @@ def read(folder: Path, names: Sequence[str], size: int) -> Held:
 
 def build(files: PictureFiles, names: Sequence[str], size: int, folder: Path) -> None:
     """Write the folder that `read` reads, whole or not at all. Raises OutputError, and DataError if all are damaged."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part = folder  # until there is one
     damaged: dict[str, str] = {}
     shown = time.monotonic()
     try:
-        part.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
         with open(part / "pictures.u8", "wb") as file:
             for number, (name, pixels) in enumerate(zip(names, decoded(files, names, size), strict=True), 1):
                 if isinstance(pixels, Unreadable):
@@ -91,10 +101,12 @@ def build(files: PictureFiles, names: Sequence[str], size: int, folder: Path) ->
                     file.write(pixels)
                 if time.monotonic() - shown > 1:
                     shown = time.monotonic()
-                    print(f"{files.root.name}: {number:,} of {len(names):,} pictures decoded", file=sys.stderr)
+                    print(f"{files.root}: {number:,} of {len(names):,} pictures decoded", file=sys.stderr)
+            file.flush()
+            os.fsync(file.fileno())
         if len(damaged) == len(names):
             raise DataError(f"{files.root}: none of {len(names)} pictures can be read ({next(iter(damaged.values()))})")
-        (part / "damaged.json").write_text(json.dumps(damaged))
+        write_whole(part / "damaged.json", json.dumps(damaged).encode())
         with contextlib.suppress(FileExistsError, NotADirectoryError):
             part.rename(folder)
         if not folder.exists():
@@ -103,7 +115,8 @@ def build(files: PictureFiles, names: Sequence[str], size: int, folder: Path) ->
         if not folder.exists():  # else another process has made the same at the same time
             raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part != folder:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def decoded(files: PictureFiles, names: Sequence[str], size: int) -> Iterable[bytes | Unreadable]:

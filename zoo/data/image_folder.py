@@ -4,6 +4,7 @@ pets/cat/1.jpg, pets/dog/2.png, ...                     split by fractions of ea
 pets/train/cat/1.jpg, pets/val/..., pets/test/...       split as the folders say
 """
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,13 +17,14 @@ from torch import Tensor
 from zoo.data.dataset import ALONE, Share, Split
 from zoo.data.held_pictures import hold
 from zoo.data.picture_files import Labelled, PictureFiles, split
-from zoo.data.picture_stream import Reader, Stream, collate, evaluation_transform, training_transform
+from zoo.data.picture_stream import Reader, Stream, collate, cores, evaluation_transform, training_transform
 from zoo.data.pictures import Pictures
+from zoo.errors import ConfigError
 from zoo.registry import register
 
 SMALL = 64  # pixels: up to here pictures are held in memory, unless one says otherwise
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as torchvision's weights were trained
-LOOKED_AT = 200  # pictures, for the principal colours
+COLOURS_OF = 200  # pictures, for the principal colours
 
 
 @register("image_folder", group="data")
@@ -31,14 +33,16 @@ class ImageFolder(Pictures):
 
     root: the folder or .zip, with one folder per class, perhaps below train/, val/ and test/.
     image_size: of the pictures that the network sees.
-    validation, test: shares of each class set aside where no folder is there, in (0, 1).
-    crop: centre | padded, of pictures in memory: with an eighth added on each side | random: a window of a picture 8/7
-        as large | resized: a window of 8 % to all of the area, stretched; null: padded in memory, else resized.
+    validation, test: fractions of each class set aside where no folder is there, in (0, 1); first the test set's.
+    crop: centre | padded, of pictures in memory: with an eighth added on each side | random: a window of the middle
+        square, 8/7 as large | resized: a window of 8 % to all of the area, stretched; null: padded in memory, else
+        resized.
     flip: whether half of the training pictures are mirrored.
     lighting: deviation of the shift along the principal colours (AlexNet's paper: 0.1); 0: none.
     views: 1, the centre, or 10, corners and centre and all of it mirrored: how a test picture is looked at.
     held: whether all pictures are decoded once and held in memory; null: up to 64 pixels.
-    num_workers: processes that read what is not held; null: as many as there are cores, 0: this one.
+    num_workers: processes that read what is not held, for each process that trains; null: its share of the cores, 0:
+        none, it reads by itself.
     cache: folder for the decoded pictures.
     """
 
@@ -75,29 +79,32 @@ class ImageFolder(Pictures):
         super().__init__(batch_size, root, image_size, classes, mean, std, crop, flip, lighting)
         if not self.is_held:
             self.transform["resize"] = image_size * 8 // 7  # of which the centre is cut out
-        self.fingerprint = self.files.fingerprint(self.files.names)
+        # Of those that are not held there may be a million: their names alone, then.
+        names = self.files.names
+        self.fingerprint = self.files.fingerprint(names) if self.is_held else short_hash(names)
         self.damaged: dict[str, str] = {}  # of those that are not held, as they come up
 
     def load(self) -> None:
         """Decode what is to be held; what is not, is read as it is needed. Raises DataError, OutputError."""
         for part, pictures in self.parts.items():
             if self.is_held:
-                setattr(self, part, self.held_part(pictures))
+                setattr(self, part, self.held_part(part, pictures))
             else:
                 setattr(self, part, (torch.arange(len(pictures.names)), torch.tensor(pictures.targets)))
 
-    def held_part(self, pictures: Labelled) -> tuple[Tensor, Tensor]:
+    def held_part(self, part: str, pictures: Labelled) -> tuple[Tensor, Tensor]:
         """Bytes (N, s, s, 3) and labels (N,) of the pictures that can be read."""
-        found = hold(self.files, pictures.names, self.image_size, self.files.root.stem, self.cache)
+        name = f"{self.files.root.resolve().stem}-{part}"
+        found = hold(self.files, pictures.names, self.image_size, name, self.cache)
         pairs = zip(*pictures, strict=True)
         return found.images, torch.tensor([label for name, label in pairs if name not in found.damaged])
 
     def reader(self, part: str, seed: int | None = None) -> Reader:
         """The files of a split; of the training set, with a seed, cut anew in each pass."""
         if part == "train" and seed is not None:
-            transform = training_transform(self.image_size, self.crop, self.flip)
+            transform = partial(training_transform, self.image_size, self.crop, self.flip)
         else:
-            transform = evaluation_transform(self.image_size, self.views if part == "test" else 1)
+            transform = partial(evaluation_transform, self.image_size, self.views if part == "test" else 1)
         return Reader(self.files, self.parts[part], transform, seed)
 
     def batches(self, part: str, seed: int | None = None, step: Any = None, device: Any = None,
@@ -105,11 +112,13 @@ class ImageFolder(Pictures):
         """As every data set does; read from the files where the pictures are not held."""
         if self.is_held:
             return super().batches(part, seed, step, device, rows, share)
-        size = max(1, self.batch_size // self.views) if part == "test" else self.batch_size
+        if rows is not None:
+            raise ConfigError("a phase that sees some of the pictures only needs them in memory: data.held=true")
+        size = max(share.processes, self.batch_size // self.views) if part == "test" else self.batch_size
         served = partial(self.served, part, seed)
         workers = self.num_workers
-        if workers is None:  # the processes of one machine share its cores
-            workers = max(1, (os.cpu_count() or 1) // share.processes)
+        if workers is None:
+            workers = max(1, cores() // share.processes)
         return Stream(self.reader(part, seed), size, step, device, served, workers, self.damaged, share)
 
     def ready(self, part: str, rows: slice | Tensor = slice(None)) -> Split:
@@ -117,7 +126,7 @@ class ImageFolder(Pictures):
         if self.is_held:
             return super().ready(part, rows)
         reader, chosen = self.reader(part), torch.arange(len(self.parts[part].names))[rows]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             read = collate(list(pool.map(reader.__getitem__, [(0, row) for row in chosen.tolist()])))
         return self.scaled(read.images), read.labels
 
@@ -125,5 +134,10 @@ class ImageFolder(Pictures):
         """Some training pictures."""
         if self.is_held:
             return super().sample_bytes()
-        reader, every = self.reader("train"), max(1, len(self.train[0]) // LOOKED_AT)
+        reader, every = self.reader("train"), max(1, len(self.train[0]) // COLOURS_OF)
         return collate([reader[0, row] for row in range(0, len(self.train[0]), every)]).images
+
+
+def short_hash(names: list[str]) -> str:
+    """Tells lists of names apart."""
+    return hashlib.sha256(b"\0".join(os.fsencode(name) for name in names)).hexdigest()

@@ -2,8 +2,8 @@
 
 import hashlib
 import io
+import math
 import os
-import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # folder: split
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # folder, in any case: split
+PARTS |= dict.fromkeys(("val", "valid", "validation"), "val")
+LONGEST = 4  # times as long as wide
 
 
 class Unreadable(Exception):
@@ -37,17 +39,19 @@ class PictureFiles:
         self.root = root
         self.archives: dict[int, zipfile.ZipFile] = {}  # one per process: they would share one place in the file
         try:
-            if root.is_dir():
-                found = (os.path.join(folder, file) for folder, _, files in os.walk(root) for file in files)
-                names = [os.path.relpath(path, root).replace(os.sep, "/") for path in found]
-            else:
-                names = self.archive().namelist()
+            names = files_below(root) if root.is_dir() else self.archive().namelist()
         except (OSError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or "it is neither a folder nor a .zip"
-            raise DataError(f"cannot read pictures from {root}: {reason}") from error
+            raise DataError(
+                f"cannot read pictures from {getattr(error, 'filename', None) or root}: {reason}"
+            ) from error
         self.names = sorted(name for name in names if name.lower().endswith(ENDINGS) and not hidden(name))
         if not self.names:
             raise DataError(f"{root} holds no pictures ({', '.join(ENDINGS)})")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process opens the .zip for itself."""
+        return self.__dict__ | {"archives": {}}
 
     def archive(self) -> zipfile.ZipFile:
         """The .zip, as this process has opened it."""
@@ -68,13 +72,34 @@ class PictureFiles:
         """Tells the contents of these files apart, without reading them: names, sizes, and CRC-32 or time of change."""
         digest = hashlib.sha256()
         for name in names:
-            if self.root.is_dir():
-                about = (self.root / name).stat()
-                digest.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
-            else:
+            if not self.root.is_dir():
                 member = self.archive().getinfo(name)
-                digest.update(f"{name} {member.file_size} {member.CRC}\n".encode())
+                about = (member.file_size, member.CRC)
+            else:
+                try:
+                    stat = (self.root / name).stat()
+                    about = (stat.st_size, stat.st_mtime_ns)
+                except OSError:  # such as a link that leads nowhere: reading it will say so
+                    about = (0, 0)
+            digest.update(os.fsencode(name) + repr(about).encode())
         return digest.hexdigest()
+
+
+def files_below(root: Path) -> list[str]:
+    """The names of all files below a folder, relative to it; links are followed, each folder once. Raises OSError."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    names, seen = [], set()
+    for folder, below, files in os.walk(root, followlinks=True, onerror=fail):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            below.clear()
+            continue
+        seen.add(real)
+        names += [os.path.relpath(os.path.join(folder, file), root).replace(os.sep, "/") for file in files]
+    return names
 
 
 def hidden(name: str) -> bool:
@@ -93,15 +118,20 @@ def split(files: PictureFiles, validation: float, test: float) -> tuple[list[str
     """The classes, sorted, and the pictures of `train`, `val` and `test`.
 
     Folders of these names are taken as they are (`val` alone serves as the test set); what is missing is set aside
-    out of the rest: the shares `validation` and `test` of each class, always the same pictures.
+    out of the training pictures, first the fraction `test` of each class, then the fraction `validation` of what is
+    left of it; always the same pictures.
     Raises DataError where there are fewer than two classes, or too few pictures for the split.
     """
     paths = [name.split("/") for name in files.names]
-    while len({path[0] for path in paths}) == 1 and min(map(len, paths)) > 2 and paths[0][0] not in PARTS:
+    while len({path[0] for path in paths}) == 1 and min(map(len, paths)) > 2 and paths[0][0].lower() not in PARTS:
         paths = [path[1:] for path in paths]  # one folder around all of it
-    by_folder = {path[0] for path in paths} <= PARTS.keys() and any(path[0] == "train" for path in paths)
-    if by_folder:
-        paths = [[PARTS[path[0]], *path[1:]] for path in paths]
+    folders = {path[0]: PARTS.get(path[0].lower()) for path in paths}
+    if "train" in folders.values():
+        if other := [folder for folder, part in folders.items() if part is None]:
+            raise DataError(
+                f"{files.root} has {other[0]} beside the folders of a split; is it a class, or no part of it?"
+            )
+        paths = [[PARTS[path[0].lower()], *path[1:]] for path in paths]
         if not any(path[0] == "test" for path in paths):
             paths = [["test" if path[0] == "val" else path[0], *path[1:]] for path in paths]
     else:
@@ -119,18 +149,18 @@ def split(files: PictureFiles, validation: float, test: float) -> tuple[list[str
     for name, (part, label, *_) in zip(files.names, paths, strict=True):
         parts[part].names.append(name)
         parts[part].targets.append(number[label])
-    for part, share in (("test", test), ("val", validation)):
+    for part, fraction in (("test", test), ("val", validation)):
         if not parts[part].names:
-            parts["train"], parts[part] = set_aside(parts["train"], share)
+            parts["train"], parts[part] = set_aside(parts["train"], fraction)
     for part, labelled in parts.items():
         if not labelled.names:
             raise DataError(f"{files.root}: {len(files.names)} pictures are too few, {part} would have none")
     return classes, parts
 
 
-def set_aside(pictures: Labelled, share: float) -> tuple[Labelled, Labelled]:
-    """What is left, and the share that is taken of each class."""
-    taken = drawn_share(torch.tensor(pictures.targets), share).tolist()
+def set_aside(pictures: Labelled, fraction: float) -> tuple[Labelled, Labelled]:
+    """What is left, and the fraction that is taken of each class."""
+    taken = drawn_fraction(torch.tensor(pictures.targets), fraction).tolist()
     pairs = list(zip(*pictures, taken, strict=True))
     left, aside = (
         Labelled([name for name, _, t in pairs if t == wanted], [label for _, label, t in pairs if t == wanted])
@@ -139,30 +169,41 @@ def set_aside(pictures: Labelled, share: float) -> tuple[Labelled, Labelled]:
     return left, aside
 
 
-def drawn_share(targets: Tensor, share: float) -> Tensor:
-    """Marks (N,) of that share of each class's items: drawn once, so that they are the same in every run."""
+def drawn_fraction(targets: Tensor, fraction: float) -> Tensor:
+    """Marks (N,) of that fraction of each class's items: drawn once, so that they are the same in every run."""
     marks = torch.zeros(len(targets), dtype=torch.bool)
     generator = torch.Generator().manual_seed(0)
     for label in targets.unique():
         rows = (targets == label).nonzero()[:, 0]
-        marks[rows[torch.randperm(len(rows), generator=generator)[: round(share * len(rows))]]] = True
+        marks[rows[torch.randperm(len(rows), generator=generator)[: round(fraction * len(rows))]]] = True
     return marks
 
 
 def decode(raw: bytes) -> "Image":
-    """A picture in RGB, upright, transparent parts on white. Raises Unreadable for what is none or is damaged."""
-    from PIL import Image, ImageOps
+    """A picture in RGB, upright, transparent parts on white. Raises Unreadable for what is none or is damaged.
+
+    Of one more than four times as long as wide the middle: more is never seen, and might take gigabytes when enlarged.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # of 89 million pixels and more
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(raw)))
-            if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-                image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
-            if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("RGB")
+        image = Image.open(io.BytesIO(raw))
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise Unreadable(f"{image.width}x{image.height} pixels are too many")
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+            image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        longest = LONGEST * min(image.size)
+        if max(image.size) > longest:
+            image = ImageOps.fit(image, (min(image.width, longest), min(image.height, longest)))
+        return image.convert("RGB")
+    except Unreadable:
+        raise
+    except UnidentifiedImageError as error:
+        raise Unreadable("it is no picture") from error
     except (
         Exception
     ) as error:  # Pillow's readers raise anything on damaged files: OSError, SyntaxError, ValueError, ...

@@ -4,6 +4,7 @@ The order is drawn as for tensors (zoo/data/dataset.py), and what is done to ite
 neither the number of workers nor a stop in mid-epoch changes anything.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -22,23 +23,28 @@ Key = tuple[int, int]  # pass, and number of the picture
 def training_transform(size: int, crop: str, flip: bool) -> Any:
     """From a picture of Pillow's to bytes (3, size, size): a torchvision transform that draws from torch's generator.
 
-    crop: centre | random, a window of the picture whose shorter side is made 8/7 of size (AlexNet's paper: 224 of 256)
-        | resized, a window of 8 % to all of its area, stretched (Szegedy et al. 2015).
+    crop: centre | random, a window of the middle square, which is made 8/7 as large (AlexNet's paper: 224 of 256) |
+        resized, a window of 8 % to all of the picture's area, stretched (Szegedy et al. 2015).
     """
     v2 = transforms()
+    large = size * 8 // 7
     cut = {
-        "centre": [v2.Resize(size * 8 // 7), v2.CenterCrop(size)],
-        "random": [v2.Resize(size * 8 // 7), v2.RandomCrop(size)],
+        "centre": [v2.Resize(large), v2.CenterCrop(size)],
+        "random": [v2.Resize(large), v2.CenterCrop(large), v2.RandomCrop(size)],
         "resized": [v2.RandomResizedCrop(size)],
     }[crop]
     return v2.Compose([*cut, *[v2.RandomHorizontalFlip()] * flip, v2.PILToTensor()])
 
 
 def evaluation_transform(size: int, views: int) -> Any:
-    """The centre, bytes (3, size, size); of ten views the corners too, and all of it mirrored, (10, 3, size, size)."""
+    """The centre, bytes (3, size, size); of ten views, (10, 3, size, size), the corners of the middle square too.
+
+    The views are the four corners, the centre (number 4), and all of these mirrored.
+    """
     v2 = transforms()
-    cut = v2.CenterCrop(size) if views == 1 else v2.TenCrop(size)
-    return v2.Compose([v2.Resize(size * 8 // 7), cut, v2.PILToTensor()])
+    large = size * 8 // 7
+    cut = [v2.CenterCrop(size)] if views == 1 else [v2.CenterCrop(large), v2.TenCrop(size)]
+    return v2.Compose([v2.Resize(large), *cut, v2.PILToTensor()])
 
 
 def transforms() -> Any:
@@ -62,10 +68,18 @@ class Reading(NamedTuple):
 
 
 class Reader(Dataset):
-    """The pictures of one split, each from its file when it is asked for."""
+    """The pictures of one split, each from its file when it is asked for.
 
-    def __init__(self, files: PictureFiles, pictures: Labelled, transform: Any, seed: int | None):
-        self.files, self.pictures, self.transform, self.seed = files, pictures, transform, seed
+    make_transform: gives the transform, in whatever process reads. seed: of what it draws; None: it draws nothing.
+    """
+
+    def __init__(self, files: PictureFiles, pictures: Labelled, make_transform: Callable[[], Any], seed: int | None):
+        self.files, self.pictures, self.make_transform, self.seed = files, pictures, make_transform, seed
+        self.transform = make_transform()
+
+    def __reduce__(self) -> Any:
+        """Where workers are not forked, torchvision has to be imported there, which takes care (`transforms`)."""
+        return Reader, (self.files, self.pictures, self.make_transform, self.seed)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int, Key, dict[str, str]]:
         """Bytes ([views,] s, s, 3), label, the key again, and why other files could not be read.
@@ -91,7 +105,7 @@ class Reader(Dataset):
         if self.seed is None:
             return self.transform(image)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(mix(self.seed, number), row))
+            torch.default_generator.manual_seed(mix(mix(self.seed, number), row))  # and no GPU's
             return self.transform(image)
 
 
@@ -136,14 +150,40 @@ class Stream(Passes):
         )
 
     def __iter__(self) -> Iterator[Split]:
-        """The batches of the current epoch that are still to come."""
-        for batch in self.loader:
+        """The batches of the current epoch that are still to come. Raises DataError where none can be read any more."""
+        coming = list(self.still_to_come())
+        for (_, index), batch in zip(coming, self.readings(), strict=True):
             for name, reason in batch.damaged.items():
                 if name not in self.damaged:
                     self.damaged[name] = reason
-                    print(f"damaged, left out: {name} ({reason}); {len(self.damaged)} so far", file=sys.stderr)
-            images, labels, rows = (t.to(self.device, non_blocking=True) for t in batch[:3])
+                    print(
+                        f"damaged: {name} ({reason}), the next stands in; {len(self.damaged)} so far", file=sys.stderr
+                    )
+            own = len(range(self.size)[self.places(index)])  # 0 of a batch that is too small for all processes
+            images, labels, rows = (t[:own].to(self.device, non_blocking=True) for t in batch[:3])
             yield self.served((images, labels), rows, batch.number)
+
+    def readings(self) -> Iterator[Reading]:
+        """What the workers read. Raises DataError, one line."""
+        try:
+            yield from self.loader
+        except DataError as error:  # a worker's, with its traceback around it
+            raise DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2]) from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            why = str(error).splitlines()[0]
+            raise DataError(f"{why} data.num_workers=0 reads the pictures without workers") from error
+
+    def places(self, index: int) -> slice:
+        """Where in the order of a pass this process's part of a batch stands."""
+        start = index * self.batch_size
+        return self.share(start, min(start + self.batch_size, self.size))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Keys:
@@ -164,6 +204,7 @@ class Keys:
             if stream.reader.seed is not None and number != order_of:
                 generator = torch.Generator().manual_seed(mix(stream.reader.seed, number))
                 order, order_of = torch.randperm(stream.size, generator=generator), number
-            start = batch * stream.batch_size
-            end = min(start + stream.batch_size, stream.size)
-            yield [(number, row) for row in order[stream.share(start, end)].tolist()]
+            rows = order[stream.places(batch)]
+            if not len(rows):  # a worker has to read something
+                rows = order[batch * stream.batch_size :][:1]
+            yield [(number, row) for row in rows.tolist()]

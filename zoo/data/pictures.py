@@ -14,7 +14,7 @@ class Pictures(DataSet):
     What is not held comes from files (zoo/data/picture_stream.py), cut and mirrored already.
 
     classes: names, in the order of their numbers.
-    mean, std: of the training pictures, per channel, of values in [0, 1].
+    mean, std: per channel, of values in [0, 1]; these become 0 and 1.
     crop: how a training picture is cut out, anew in each pass: centre (as in evaluation) | padded (of the picture with
         an eighth of its size added on each side by reflection).
     flip: whether half of the training pictures are mirrored.
@@ -74,8 +74,8 @@ class Pictures(DataSet):
 
     def scaled(self, images: Tensor) -> Tensor:
         """Bytes (..., s, s, 3) -> what the network is given, (..., 3, s, s) float32 in the layout channels_last."""
-        mean, std = (255 * torch.tensor(self.transform[key], device=images.device) for key in ("mean", "std"))
-        return ((images - mean) / std).movedim(-1, -3)
+        mean, std = (on_device(tuple(self.transform[key]), images.device) for key in ("mean", "std"))
+        return ((images - 255 * mean) / (255 * std)).movedim(-1, -3)
 
     def cut(self, images: Tensor, seed: int, rows: slice | Tensor, number: int) -> Tensor:
         """Another window of each picture (n, s, s, 3), perhaps mirrored; what is beyond its edge is reflected."""
@@ -93,8 +93,9 @@ class Pictures(DataSet):
     def shifts(self, seed: int, rows: slice | Tensor, number: int, device: torch.device) -> Tensor:
         """What is added to the standardised colours of each picture: (n, 3, 1, 1)."""
         strengths = self.lighting * drawn_strengths(mix(seed, number), len(self.train[-1]), device)[rows]
-        colours = self.principal_colours.to(device) / torch.tensor(self.transform["std"], device=device)[:, None]
-        return (strengths @ colours.T)[:, :, None, None]
+        colours = on_device(tuple(self.principal_colours.flatten().tolist()), device).view(3, 3)
+        std = on_device(tuple(self.transform["std"]), device)
+        return (strengths @ colours.T / std)[:, :, None, None]
 
     @functools.cached_property
     def principal_colours(self) -> Tensor:
@@ -108,6 +109,12 @@ class Pictures(DataSet):
     def sample_bytes(self) -> Tensor:
         """Some training pictures (n, s, s, 3) uint8."""
         return self.train[0][:: max(1, len(self.train[0]) // 5000)]
+
+
+@functools.lru_cache(maxsize=16)  # a GPU would have to wait for them in each batch
+def on_device(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """A few numbers, float32."""
+    return torch.tensor(numbers, device=device)
 
 
 @functools.lru_cache(maxsize=2)  # of one pass, and perhaps of the one before

@@ -19,17 +19,19 @@ What differs, by variant:
     before them     6x6 maps            6x6 maps       averaged to    3x3 maps
                                                        6x6, any size
     dropout         after both hidden layers           before both    after both
-    first weights   deviation 0.01, bias 1 where a     PyTorch's      He's
-                    ReLU follows (conv2, 4, 5, fc6, 7)
+    first weights   deviation 0.01; biases 1 in        PyTorch's      He's
+                    conv2, 4, 5, fc6, 7, else 0
     parameters      60,965,224          62,378,344     61,100,840     (10 classes) 2,298,378
 Groups are the paper's two GPUs: each computes half of the maps and sees the other's in conv3 and the fully connected
 layers only. The paper says 224x224 pictures, from which 11x11 filters at stride 4 make 55x55 maps only if two rows of
-zeros are put around them (or with 227 pixels); all variants do that. The paper's response normalisation has
+zeros are put around them (or with 227 pixels); all variants but cifar do that. The paper's response normalisation has
 alpha = 1e-4 per neighbour, PyTorch divides its alpha by the five neighbours. torchvision's names are kept, so the
-weights that it distributes load unchanged.
+weights that it distributes load unchanged; it has 256 maps in conv4, where the one weird trick's text has 384.
 
 Shapes: B batch, V views, K classes.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -80,15 +82,9 @@ class AlexNet(nn.Module):
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
-        layers = [layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
-        for number, layer in enumerate(layers, 1):
-            if variant == "cifar":
-                he = (2 / layer.weight[0].numel()) ** 0.5  # He et al., Delving deep into rectifiers, 2015
-                nn.init.normal_(layer.weight, std=0.001 if layer is layers[-1] else he)  # an output at chance
-                nn.init.zeros_(layer.bias)
-            else:
-                nn.init.normal_(layer.weight, std=0.01)
-                nn.init.constant_(layer.bias, 1.0 if number in (2, 4, 5, 6, 7) else 0.0)
+        (init_he if variant == "cifar" else init_paper)(
+            [layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+        )
 
     @property
     def example_input(self) -> Tensor:
@@ -101,8 +97,8 @@ class AlexNet(nn.Module):
         Raises ValueError for another size; torchvision's variant takes any of 63 and more.
         """
         if x.dim() == 5:
-            logits = self(x.flatten(0, 1))  # (B * V, K)
-            return logits.float().softmax(1).view(*x.shape[:2], -1).mean(1).log()
+            log_p = self(x.flatten(0, 1)).log_softmax(1).view(*x.shape[:2], -1)  # (B, V, K)
+            return log_p.logsumexp(1) - math.log(x.shape[1])  # the logarithm of the mean
         size = self.image_size
         averaged = self.variant == "torchvision"
         if x.shape[1:] != (3, size, size) and not (averaged and x.shape[1] == 3 and min(x.shape[2:]) >= 63):
@@ -137,7 +133,7 @@ class AlexNet(nn.Module):
         for layer in self.features:
             if not isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
                 continue
-            kernel, stride, padding = (first(getattr(layer, key)) for key in ("kernel_size", "stride", "padding"))
+            kernel, stride, padding = (side(getattr(layer, key)) for key in ("kernel_size", "stride", "padding"))
             exact = (size + 2 * padding - kernel) / stride + 1
             sum_ = f"({size} + 2*{padding} - {kernel}) / {stride} + 1 = {exact:g}"
             size, convolves = int(exact), isinstance(layer, nn.Conv2d)
@@ -162,7 +158,22 @@ give 54, with two zeros on each side, or with 227 pixels, 55. And 3x3 pooling wo
 paper pools at stride 2, from 55 to 27."""
 
 
-def first(value: int | tuple[int, int]) -> int:
+def init_paper(layers: list[nn.Module]) -> None:
+    """Section 5: draws of deviation 0.01; biases of 1 where that gives the ReLUs positive inputs to begin with."""
+    for number, layer in enumerate(layers, 1):
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.constant_(layer.bias, 1.0 if number in (2, 4, 5, 6, 7) else 0.0)
+
+
+def init_he(layers: list[nn.Module]) -> None:
+    """He et al., Delving deep into rectifiers, 2015; the output starts near zero, at chance."""
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=(2 / layer.weight[0].numel()) ** 0.5)
+        nn.init.zeros_(layer.bias)
+    nn.init.normal_(layers[-1].weight, std=0.001)
+
+
+def side(value: int | tuple[int, int]) -> int:
     """PyTorch keeps sizes of square things as a number or as a pair."""
     return value if isinstance(value, int) else value[0]
 
@@ -187,7 +198,7 @@ def response_norm() -> nn.LocalResponseNorm:
 
 
 def torchvision_features() -> nn.Sequential:
-    """The single tower of 2014: (B, 3, 224, 224) -> (B, 256, 6, 6)."""
+    """After the single tower of 2014: (B, 3, 224, 224) -> (B, 256, 6, 6)."""
     return nn.Sequential(
         nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2),  # (B, 64, 27, 27)
         nn.Conv2d(64, 192, kernel_size=5, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2),  # (B, 192, 13, 13)
