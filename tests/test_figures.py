@@ -176,7 +176,7 @@ class ManyViews(DataSet):
         (
             "alexnet",
             {"num_classes": 10, "variant": "cifar"},
-            3,
+            10,
             {"confusion_matrix", "worst_mistakes", "conv1_filters", "feature_maps"},
         ),
         ("alexnet", {"num_classes": 21, "variant": "cifar"}, 1, {"worst_mistakes", "conv1_filters", "feature_maps"}),

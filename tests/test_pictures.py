@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from zoo.config import compose_settings
 from zoo.data import held_pictures
 from zoo.data.dataset import Share
 from zoo.data.picture_files import PictureFiles, Unreadable, decode, split, squared
@@ -23,6 +24,7 @@ from zoo.data.picture_stream import Stream
 from zoo.data.pictures import Pictures
 from zoo.errors import ConfigError, DataError
 from zoo.registry import build
+from zoo.train import assemble
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -479,6 +481,14 @@ def test_a_reader_can_be_sent_to_another_process(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(reader))
     for key in ((0, 0), (3, 5)):
         assert torch.equal(reader[key][0], again[key][0])
+
+
+def test_a_network_that_takes_no_views_is_told_so_before_training() -> None:
+    write_tree(Path("pets"))
+    of_pets = ["data=image_folder", "data.root=pets", "data.image_size=32", "data.held=false", "data.views=10"]
+    with pytest.raises(ConfigError, match="model=mlp does not fit data=image_folder.* got 30720"):
+        assemble(compose_settings(["model=mlp", *of_pets]))
+    assemble(compose_settings(["model=alexnet", "model.variant=cifar", *of_pets]))
 
 
 def test_phases_that_see_some_pictures_need_them_in_memory() -> None:

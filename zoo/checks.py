@@ -83,6 +83,9 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
                 if phases:
                     network.phase = number  # it ends with the last one, as it was
                 metrics = network.loss(data.example_batch())
+                if (views := getattr(data, "views", 1)) > 1:  # of a test picture
+                    images, labels = data.example_batch()
+                    network.loss((torch.stack([images] * views, 1), labels))
                 if not metrics["loss"].isfinite():
                     raise ValueError(f"the loss of a blank item is {float(metrics['loss'])}")
         network.train()

@@ -135,6 +135,11 @@ class Launcher:
             except Exception as error:  # each plugin, and what lies below it, has errors of its own
                 if not signals:
                     raise ZooError(f"hydra/launcher={self.name}: {first_line(error)}; {GOES_ON}") from error
+            finally:
+                if self.name == "joblib":  # its processes would wait for more, in the folder that was this one's
+                    from joblib.externals.loky import get_reusable_executor
+
+                    get_reusable_executor().shutdown(wait=True, kill_workers=True)
         if signals:
             raise Stopped(signals[0], f"stopped by {signal.Signals(signals[0]).name}; {GOES_ON}")
         failed = [end for end in ends if end["exit_code"]]
