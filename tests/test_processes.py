@@ -219,7 +219,8 @@ LONG = [*DDP, "model=lenet", "data=digits", "data.batch_size=16", "trainer.max_e
 
 
 def children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    command = ["ps", "-ww", "--ppid", str(pid), "-o", "pid=,args="]  # ww: however long the lines are
+    found = subprocess.run(command, capture_output=True, text=True).stdout
     return [int(line.split()[0]) for line in found.splitlines() if "zoo.workers" in line]
 
 
@@ -243,14 +244,17 @@ def killed_run(folder: Path) -> Iterator[tuple[int, str, list[int]]]:
     """A run whose second process was killed: exit code, stderr, and the processes that there were."""
     command = [sys.executable, "-W", "error", *WAIVED, str(ROOT / "train.py"), *LONG]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(folder / "long" / "checkpoints" / "last.ckpt", process)
-        workers = children(process.pid)
-        os.kill(workers[1], signal.SIGKILL)
-        killed = time.monotonic()
-        output, errors = process.communicate(timeout=20)
-        assert time.monotonic() - killed < 10
-        assert output == ""
-        yield process.returncode, errors, workers
+        try:
+            wait_for(folder / "long" / "checkpoints" / "last.ckpt", process)
+            workers = children(process.pid)
+            os.kill(workers[1], signal.SIGKILL)
+            killed = time.monotonic()
+            output, errors = process.communicate(timeout=20)
+            assert time.monotonic() - killed < 10
+            assert output == ""
+            yield process.returncode, errors, workers
+        finally:
+            process.kill()  # or what has gone wrong above would wait for its end
 
 
 def wait_for(path: Path, process: subprocess.Popen[str] | None = None, newer_than: float = 0.0) -> None:
