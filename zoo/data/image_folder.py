@@ -81,7 +81,7 @@ class ImageFolder(Pictures):
             self.transform["resize"] = image_size * 8 // 7  # of which the centre is cut out
         # Of those that are not held there may be a million: their names alone, then.
         names = self.files.names
-        self.fingerprint = self.files.fingerprint(names) if self.is_held else short_hash(names)
+        self.fingerprint = self.files.fingerprint(names) if self.is_held else digest_of(names)
         self.damaged: dict[str, str] = {}  # of those that are not held, as they come up
 
     def load(self) -> None:
@@ -138,6 +138,6 @@ class ImageFolder(Pictures):
         return collate([reader[0, row] for row in range(0, len(self.train[0]), every)]).images
 
 
-def short_hash(names: list[str]) -> str:
+def digest_of(names: list[str]) -> str:
     """Tells lists of names apart."""
     return hashlib.sha256(b"\0".join(os.fsencode(name) for name in names)).hexdigest()
