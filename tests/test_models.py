@@ -243,8 +243,8 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     path = Path(inspect.getfile(load_all()["model"][name]))
     text = path.read_text()
     allowed = {"torch", "math", "collections", "dataclasses", "functools", "typing"}
-    parts = ("activations", "attention", "characters", "decoding", "dropout", "huffman", "recurrent", "sequences")
-    parts += ("word_vectors", "phases", "autoencoder", "lenet", "mlp")
+    parts = ("activations", "attention", "characters", "classifier", "decoding", "dropout", "huffman", "recurrent")
+    parts += ("sequences", "word_vectors", "phases", "autoencoder", "lenet", "mlp")
     shared = ("zoo.registry", *(f"zoo.models.{part}" for part in parts))  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -15,11 +15,11 @@ import zoo
 from zoo.data.dataset import DataSet
 from zoo.data.picture_files import read_picture
 from zoo.errors import DataError
+from zoo.models.classifier import class_logits
 from zoo.picture_figures import (
     HIGHLIGHT,
     Picture,
     Square,
-    class_logits,
     convolved,
     draw_picture,
     feature_maps,
@@ -117,7 +117,7 @@ def test_fewer_classes_than_five_are_all_drawn_and_one_output_means_two() -> Non
     _, axes = top_five(Fixed(1.0), Picture(torch.ones(1, 8, 8), GREY), "net").axes
     p = torch.tensor(1.0).sigmoid().item()
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([p, 1 - p])
-    assert class_logits(Fixed(1.0), torch.ones(3, 1, 8, 8)).tolist() == [[0.0, 1.0]] * 3
+    assert class_logits(Fixed(1.0)(torch.ones(3, 1, 8, 8))).tolist() == [[0.0, 1.0]] * 3
 
 
 def direct_maps(name: str, network: nn.Module, x: Tensor) -> list[Tensor]:

@@ -7,10 +7,8 @@ a kill or a full disk leaves the previous file as it was.
 
 import contextlib
 import hashlib
-import http.client
 import io
 import os
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +17,12 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from zoo.data.fetch import NoDowngrade
 from zoo.errors import CheckpointError, OutputError, short
-from zoo.registry import build
+from zoo.weight_files import what_it_is
 
 MARK = b"zoo-sha256="
+LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # how files of torch began before 2020
 COMMENT = len(MARK) + 64  # bytes of the archive's comment
-URL_SECONDS = 20  # patience with a server that says nothing
 
 
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
@@ -63,27 +60,19 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint file, its URL, or a run's best, on the CPU; nothing in it is ever executed.
+    """The content of a checkpoint file, or of a run's best, on the CPU; nothing in it is ever executed.
 
     Raises CheckpointError.
     """
     text = str(Path(source) / "checkpoints" / "best.ckpt" if os.path.isdir(source) else source)
-    raw = download(text) if text.startswith(("http://", "https://")) else read_file(Path(text))
+    raw = read_file(Path(text))
     archive, tail = raw[: -COMMENT - 2], raw[-COMMENT:]
     if len(raw) < COMMENT + 2 or not tail.startswith(MARK):
-        raise CheckpointError(f"{text} is not a checkpoint of the zoo, or is cut short ({len(raw):,} bytes)")
+        kind = what_it_is(raw)
+        raise CheckpointError(f"{text} is not a checkpoint of the zoo, or is cut short ({len(raw):,} bytes): {kind}")
     if hashlib.sha256(archive).hexdigest().encode() != tail[len(MARK) :]:
         raise CheckpointError(f"{text} is damaged: its SHA-256 is not the one it was written with")
-    try:
-        packed = [entry.filename for entry in zipfile.ZipFile(io.BytesIO(raw)).infolist() if entry.compress_type]
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{text} is not an archive of torch's") from error
-    if packed:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
-        raise CheckpointError(f"{text} has compressed parts ({packed[0]}); not loaded")
-    try:
-        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except Exception as error:  # a hostile file may raise anything in the unpickler
-        raise CheckpointError(f"{text} holds something other than tensors and plain values; not loaded") from error
+    content = plain_content(raw, text)
     about = content.get("zoo") if isinstance(content, dict) else None
     named = isinstance(about, dict) and isinstance(about.get("model"), str) and isinstance(about.get("arguments"), dict)
     weights = content.get("state_dict") if named else None
@@ -95,6 +84,23 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
     return content
 
 
+def plain_content(raw: bytes, source: str) -> Any:
+    """What torch has saved, as long as it is tensors and plain values. Raises CheckpointError."""
+    try:
+        entries = [] if raw.startswith(LEGACY) else zipfile.ZipFile(io.BytesIO(raw)).infolist()
+    except zipfile.BadZipFile as error:
+        kind = f"not a checkpoint of the zoo, or is damaged or cut short ({len(raw):,} bytes)"
+        raise CheckpointError(f"{source} is {kind}: {what_it_is(raw)}") from error
+    if packed := [
+        entry.filename for entry in entries if entry.compress_type
+    ]:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
+        raise CheckpointError(f"{source} has compressed parts ({packed[0]}); not loaded")
+    try:
+        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile file may raise anything in the unpickler
+        raise CheckpointError(f"{source} holds something other than tensors and plain values; not loaded") from error
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a file. Raises CheckpointError."""
     try:
@@ -103,33 +109,20 @@ def read_file(path: Path) -> bytes:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
 
 
-def download(url: str) -> bytes:
-    """The bytes at an address. Raises CheckpointError."""
-    try:
-        with urllib.request.build_opener(NoDowngrade).open(url, timeout=URL_SECONDS) as answer:
-            return answer.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise CheckpointError(f"cannot fetch checkpoint {url}: {error}") from error
+def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path, new_head: bool = False) -> list[str]:
+    """Put the weights of a checkpoint into `network`.
 
-
-def load_network(source: str | Path) -> nn.Module:
-    """The network of a run directory, checkpoint file or URL, in eval mode. Raises CheckpointError, ConfigError."""
-    content = read_checkpoint(source)
-    about = content["zoo"]
-    network = build("model", about["model"], about["arguments"])
-    load_weights(network, content, source)
-    network.card = about
-    return network.eval()
-
-
-def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path) -> None:
-    """Put the weights of a checkpoint into `network`. Raises CheckpointError naming the first that does not fit."""
+    new_head: whether the output layer may have another number of classes; it then stays as it was made, and the names
+        of its weights are returned.
+    Raises CheckpointError naming the first weight that does not fit.
+    """
     weights = {name.removeprefix("network."): value for name, value in content["state_dict"].items()}
     own = network.state_dict()
+    anew = other_head(own, weights) if new_head else []
     for name in [*own, *weights]:
         ours = tuple(own[name].shape) if name in own else "nothing of that name"
         theirs = tuple(weights[name].shape) if name in weights else "nothing of that name"
-        if ours != theirs:
+        if ours != theirs and name not in anew:
             about = content["zoo"]
             arguments = ", ".join(f"{key}={short(value)}" for key, value in about["arguments"].items())
             raise CheckpointError(
@@ -139,4 +132,14 @@ def load_weights(network: nn.Module, content: dict[str, Any], source: str | Path
     theirs, ours = content["zoo"]["arguments"].get("vocabulary"), getattr(network, "vocabulary", None)
     if theirs != ours:  # of the same size, or a weight would not have fitted; but each number is another character
         raise CheckpointError(f"{source} does not fit: its vocabulary is {theirs!r}, the network's {ours!r}")
-    network.load_state_dict(weights)
+    network.load_state_dict({name: own[name] if name in anew else value for name, value in weights.items()})
+    return anew
+
+
+def other_head(own: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> list[str]:
+    """The weights of the last layer, if all that it differs in is the number of its outputs, the first dimension."""
+    layer = list(own)[-1].rpartition(".")[0]
+    head = [name for name in own if name.rpartition(".")[0] == layer]
+    if all(name in weights and own[name].shape[1:] == weights[name].shape[1:] for name in head):
+        return [name for name in head if own[name].shape != weights[name].shape]
+    return []

@@ -19,12 +19,12 @@ from zoo.attention_figures import attention_figures
 from zoo.autoencoder_figures import autoencoder_figures
 from zoo.checkpoint import write_whole
 from zoo.curves import COLOURS, SIZE, kept_curve
+from zoo.models.classifier import class_logits
 from zoo.models.recurrent import Cells
 from zoo.models.word_vectors import WordVectors
 from zoo.picture_figures import (
     LOOKED_AT,
     Picture,
-    class_logits,
     class_name,
     coloured_filters,
     draw_image,
@@ -158,7 +158,7 @@ def decision_regions(network: nn.Module, data: "DataSet", title: str, points: in
     """Probability of class 1 over the plane, the border at one half, the test items, and the lecture's question."""
     x, targets = data.test
     scale = torch.tensor(data.transform.get("scale", [1.0, 1.0]))  # back to the units that the lecture speaks in
-    names, classes = (getattr(data, n, d) for n, d in (("feature_names", ["x1", "x2"]), ("class_names", ["0", "1"])))
+    names, classes = getattr(data, "feature_names", ["x1", "x2"]), data.transform.get("classes", ["0", "1"])
     few = len(x) <= 10
     first, second, grid = plane(x * scale, margin=0.4 if few else 0.04, points=points)
     p = torch.sigmoid(network(grid / scale)[:, 0]).view(points, points)
@@ -220,7 +220,7 @@ def classification_figures(network: nn.Module, data: "DataSet", title: str) -> d
     The picture is the first that it gets right, or else the first.
     """
     rows = spread(len(data.test[0]), LOOKED_AT)
-    answers = [(class_logits(network, images), targets) for images, targets in ready_in_parts(data, rows)]
+    answers = [(class_logits(network(images)), targets) for images, targets in ready_in_parts(data, rows)]
     logits, targets = (torch.cat(parts) for parts in zip(*answers, strict=True))
     figures = {}
     if logits.shape[1] <= MOST_CLASSES:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -22,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.curves import COLOURS, SIZE, printable
 from zoo.data.picture_files import read_picture
+from zoo.models.classifier import class_logits
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet, Split
@@ -70,12 +70,6 @@ def ready_in_parts(data: "DataSet", rows: Tensor) -> Iterator["Split"]:
     per_item = data.ready("test", rows[:1])[0].numel()
     for part in rows.split(max(1, min(most, numbers // per_item))):
         yield data.ready("test", part)
-
-
-def class_logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits (B, K) with K >= 2, of a network with a single output too: class 0 then has the logit 0."""
-    logits = network(images)
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 def classifies(network: nn.Module, images: Tensor) -> bool:
@@ -210,7 +204,7 @@ def feature_maps(network: nn.Module, picture: Picture, title: str) -> Figure:
 def top_five(network: nn.Module, picture: Picture, title: str) -> Figure:
     """The picture and the five classes that the network thinks most probable; the true one in blue, if it is known."""
     with torch.no_grad():
-        p = class_logits(network, picture.image[None])[0].softmax(0)
+        p = class_logits(network(picture.image[None]))[0].softmax(0)
     values, classes = p.topk(min(5, len(p)))
     labels = [picture.name(c) + " (true)" * (c == picture.label) for c in classes.tolist()]
     figure = Figure(figsize=SIZE, layout="constrained")
@@ -261,7 +255,7 @@ def occlusion(network: nn.Module, image: Tensor, label: int, square: Square) -> 
     rows = []
     for y in square.places(height):
         hidden = torch.stack([square.hide(image, y, x) for x in square.places(width)])
-        rows.append(class_logits(network, hidden).softmax(1)[:, label])
+        rows.append(class_logits(network(hidden)).softmax(1)[:, label])
     return torch.stack(rows)
 
 
@@ -276,7 +270,7 @@ def occlusion_map(network: nn.Module, picture: Picture, title: str, square: Squa
     square = square or Square(size=max(1, height // 4), stride=-(-height // PLACES))
     size, stride = square
     with torch.no_grad():
-        p = class_logits(network, image[None])[0].softmax(0)
+        p = class_logits(network(image[None]))[0].softmax(0)
         label = int(p.argmax()) if picture.label is None else picture.label
         values = occlusion(network, image, label, square)
     low, high = values.min().item(), values.max().item()

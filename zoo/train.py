@@ -155,7 +155,8 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     """
     import torch
 
-    from zoo.checkpoint import load_weights, read_checkpoint
+    from zoo.checkpoint import load_weights
+    from zoo.pretrained import read
     from zoo.registry import MISSING, build
 
     check_hardware(settings.trainer)
@@ -176,7 +177,9 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     check_optimizer(settings)
     phases = planned_phases(network, settings)
     if settings.pretrained:
-        load_weights(network, read_checkpoint(settings.pretrained), settings.pretrained)
+        anew = load_weights(network, read(settings.pretrained), settings.pretrained, new_head=True)
+        if anew:
+            print(f"pretrained={settings.pretrained}: {' and '.join(anew)} start anew, of other sizes", file=sys.stderr)
     about = describe(settings, arguments) | {"fingerprint": data.fingerprint}
     return data, network, recipe, about | ({"phases": phases} if phases else {})
 

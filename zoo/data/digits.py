@@ -22,7 +22,8 @@ class Digits(Images):
     def __init__(self, batch_size: int = 64, image_size: int = 28, standardise: bool = True):
         if image_size < 8:
             raise ValueError(f"image_size must be >= 8, the size of the pictures, got {image_size}")
-        super().__init__(batch_size, None, image_size, mean=0.3055, std=0.3762, standardise=standardise)
+        writing = {"box": image_size, "centre": "box", "resolution": 8}  # they fill the 8x8 pixels that they come in
+        super().__init__(batch_size, None, image_size, 0.3055, 0.3762, standardise, writing)
         self.image_size = image_size
 
     def load(self) -> None:

@@ -21,16 +21,20 @@ from typing import IO, Any, NamedTuple
 from zoo.errors import DataError, OutputError
 
 SECONDS = 20.0  # patience with a server that sends nothing
+LARGEST = 4 << 30  # bytes of a file whose size only the server knows
 TRIES = 3  # for answers that may change: 5xx, a broken connection
 PAUSE = 1.0  # seconds before the second try, twice that before the third
 
 
 class File(NamedTuple):
-    """What a file must be: its name, the SHA-256 and the size in bytes of what lies on the disk."""
+    """What a file must be: its name, the SHA-256 and the size in bytes of what lies on the disk.
+
+    size: None: what the server declares, up to LARGEST.
+    """
 
     name: str
     sha256: str
-    size: int
+    size: int | None
 
 
 def fetch(url: str, target: Path, file: File) -> Path:
@@ -101,6 +105,7 @@ def download(url: str, target: Path, file: File) -> Path:
     digest, size, shown = hashlib.sha256(), 0, time.monotonic()
     unpack = url.endswith(".gz") and target.suffix != ".gz"
     with urllib.request.build_opener(NoDowngrade).open(url, timeout=SECONDS) as answer:
+        wanted = declared(url, answer) if file.size is None else file.size
         source: Any = gzip.GzipFile(fileobj=answer) if unpack else answer
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,21 +114,21 @@ def download(url: str, target: Path, file: File) -> Path:
             with out:
                 while block := source.read(1 << 20):
                     size += len(block)
-                    if size > file.size:
+                    if size > wanted:
                         break  # not the file meant, and nothing says how much more would come
                     digest.update(block)
                     with writing(target):
                         out.write(block)
                     if time.monotonic() - shown > 1:
                         shown = time.monotonic()
-                        print(f"{file.name}: {size / file.size:.0%} of {file.size:,} bytes", file=sys.stderr)
+                        print(f"{file.name}: {size / wanted:.0%} of {wanted:,} bytes", file=sys.stderr)
                 with writing(target):
                     out.flush()
                     os.fsync(out.fileno())
-            if size != file.size or digest.hexdigest() != file.sha256:
+            if size != wanted or digest.hexdigest() != file.sha256:
                 raise DataError(
                     f"{url} is not the file expected: {size:,} bytes with SHA-256 {digest.hexdigest()[:12]}..., "
-                    f"expected {file.size:,} with {file.sha256[:12]}...; nothing was kept"
+                    f"expected {wanted:,} with {file.sha256[:12]}...; nothing was kept"
                 )
             with writing(target):
                 os.replace(part, target)
@@ -132,3 +137,11 @@ def download(url: str, target: Path, file: File) -> Path:
         finally:
             part.unlink(missing_ok=True)
     return target
+
+
+def declared(url: str, answer: Any) -> int:
+    """The size that a server declares. Raises DataError where it does not, or where that is too large."""
+    length = answer.headers.get("Content-Length", "")
+    if not length.isdigit() or int(length) > LARGEST:
+        raise DataError(f"{url}: the server must declare a size of at most {LARGEST:,} bytes, got {length or 'none'}")
+    return int(length)

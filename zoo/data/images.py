@@ -1,6 +1,7 @@
 """What sets of small grey pictures share: their scale, and what an autoencoder of them is measured against."""
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,15 +14,26 @@ class Images(DataSet):
 
     mean, std: of the training pictures' ink, which lies in [0, 1].
     standardise: whether that mean and deviation are made 0 and 1, or the ink stays what it is.
+    writing: how the digits were placed in their pictures, as zoo/handwriting.py takes it.
     """
 
     probes_untrained = False
 
-    def __init__(self, batch_size: int, root: str | None, image_size: int, mean: float, std: float, standardise: bool):
+    def __init__(
+        self,
+        batch_size: int,
+        root: str | None,
+        image_size: int,
+        mean: float,
+        std: float,
+        standardise: bool,
+        writing: dict[str, Any],
+    ):
         super().__init__(batch_size, root)
         self.provides = {"num_classes": 10, "in_features": image_size**2, "input_shape": [1, image_size, image_size]}
         mean, std = (mean, std) if standardise else (0.0, 1.0)
         self.transform = {"kind": "image", "size": image_size, "channels": 1, "mean": mean, "std": std}
+        self.transform |= {"writing": writing}
 
     def example_batch(self) -> tuple[Tensor, ...]:
         """Two blank pictures, whose ink is 0."""

@@ -31,7 +31,8 @@ class MNIST(Images):
     def __init__(
         self, batch_size: int = 128, root: str | None = None, validation: int = 5000, standardise: bool = True
     ):
-        super().__init__(batch_size, root, 28, mean=0.1307, std=0.3081, standardise=standardise)
+        writing = {"box": 20, "centre": "mass"}  # scaled into 20x20 pixels, the centre of mass put into the middle
+        super().__init__(batch_size, root, 28, 0.1307, 0.3081, standardise, writing)
         if not 1 <= validation < 60_000:
             raise ValueError(f"validation must lie in 1 .. 59999, got {validation}")
         self.validation = validation

@@ -23,9 +23,10 @@ class PassClass(DataSet):
     def __init__(self, batch_size: int = 900, repeat: int = 1):
         super().__init__(batch_size, repeat=repeat)
         self.provides = {"num_classes": 2, "in_features": 2, "input_shape": [2]}
-        self.transform = {"kind": "numbers", "features": ["lectures", "hours"], "scale": [8.0, 10.0]}
+        self.transform = {
+            "kind": "numbers", "features": ["lectures", "hours"], "scale": [8.0, 10.0], "classes": ["failed", "passed"],
+        }  # fmt: skip
         self.feature_names = ["lectures attended", "hours on the project"]
-        self.class_names = ["failed", "passed"]
         self.question = QUESTION
 
     def load(self) -> None:

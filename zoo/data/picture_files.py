@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import DataError
+from zoo.handwriting import written
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -179,27 +180,15 @@ def drawn_fraction(targets: Tensor, fraction: float) -> Tensor:
     return marks
 
 
-def decode(raw: bytes) -> "Image":
-    """A picture in RGB, upright, transparent parts on white. Raises Unreadable for what is none or is damaged.
-
-    Of one more than four times as long as wide the middle: more is never seen, and might take gigabytes when enlarged.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def decode(raw: bytes, contrast: bool = False) -> "Image":
+    """A picture in RGB as `plain` makes it. Raises Unreadable for what is none or is damaged."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(raw))
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Unreadable(f"{image.width}x{image.height} pixels are too many")
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-            image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
-        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        longest = LONGEST * min(image.size)
-        if max(image.size) > longest:
-            image = ImageOps.fit(image, (min(image.width, longest), min(image.height, longest)))
-        return image.convert("RGB")
+        return plain(image, contrast)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -210,6 +199,28 @@ def decode(raw: bytes) -> "Image":
         raise Unreadable(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
+def plain(image: "Image", contrast: bool = False) -> "Image":
+    """A picture in RGB, upright, transparent parts on white.
+
+    contrast: on black where what can be seen is light: white ink on nothing would be gone.
+    Of one more than four times as long as wide the middle: more is never seen, and might take gigabytes when enlarged.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        grey, opacity = (np.asarray(channel, dtype=np.float64) for channel in (image.convert("L"), image.getchannel(3)))
+        light = contrast and (grey * opacity).sum() > 127.5 * opacity.sum()
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black" if light else "white"), image)
+    longest = LONGEST * min(image.size)
+    if max(image.size) > longest:
+        image = ImageOps.fit(image, (min(image.width, longest), min(image.height, longest)))
+    return image.convert("RGB")
+
+
 def squared(image: "Image", size: int) -> "Image":
     """The middle of a picture: its shorter side made `size`, what is longer cut off at both ends."""
     from PIL import Image, ImageOps
@@ -218,18 +229,33 @@ def squared(image: "Image", size: int) -> "Image":
 
 
 def read_picture(path: str | Path, transform: dict[str, Any]) -> Tensor:
-    """A picture file as a network takes it (C, s, s) float32, made as `DataSet.transform` says.
-
-    Its middle square is made `size` wide, or cut out of one that is `resize` wide. Raises DataError.
-    """
+    """A picture file as a network takes it (C, s, s) float32, made as `DataSet.transform` says. Raises DataError."""
     try:
-        image = decode(Path(path).read_bytes())
-    except (OSError, Unreadable) as error:
+        return picture_input(decode(Path(path).read_bytes(), "writing" in transform), transform)
+    except (OSError, Unreadable, ValueError) as error:
         raise DataError(f"cannot read picture {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def picture_input(image: "Image", transform: dict[str, Any]) -> Tensor:
+    """A picture of Pillow's as a network takes it (C, s, s) float32.
+
+    Its middle square is made `size` wide, or cut out of one that is `resize` wide. What is written by hand is found and
+    placed as zoo/handwriting.py does it. Raises ValueError for a blank one.
+    """
     size = transform["size"]
+    if "writing" in transform:
+        grey = torch.from_numpy(np.array(image.convert("L")))
+        return scaled(written(grey[None], size, transform["writing"]), transform)[0]
     image = squared(image.convert("L" if transform["channels"] == 1 else "RGB"), transform.get("resize", size))
     edge = (image.width - size) // 2
     image = image.crop((edge, edge, edge + size, edge + size))
     pixels = torch.from_numpy(np.array(image, dtype=np.float32) / 255).view(size, size, -1)
+    return scaled(pixels, transform).contiguous()
+
+
+def scaled(pixels: Tensor, transform: dict[str, Any]) -> Tensor:
+    """Values in [0, 1] -> standardised: grey ones (N, s, s) to (N, 1, s, s), else (s, s, C) to (C, s, s)."""
+    if "writing" in transform:
+        return pixels[:, None].sub_(transform["mean"]).div_(transform["std"])
     mean, std = (torch.tensor(transform[key]) for key in ("mean", "std"))
-    return ((pixels - mean) / std).movedim(2, 0).contiguous()
+    return ((pixels - mean) / std).movedim(2, 0)

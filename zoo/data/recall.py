@@ -13,6 +13,7 @@ from zoo.registry import register
 
 SYMBOLS = 8  # tokens 0..7
 BLANK, QUESTION = SYMBOLS, SYMBOLS + 1
+WRITTEN = "abcdefgh_?"  # how a person writes the tokens
 
 
 @register("recall", group="data")
@@ -35,6 +36,13 @@ class Recall(DataSet):
         if train_size < 10 * len(gaps):
             raise ValueError(f"train_size must be >= {10 * len(gaps)}, ten for each gap, got {train_size}")
         self.gaps, self.train_size = list(gaps), train_size
+        self.transform = {
+            "kind": "symbols",
+            "vocabulary": WRITTEN,
+            "length": max(gaps) + 3,
+            "blank": WRITTEN[BLANK],
+            "classes": list(WRITTEN[:SYMBOLS]),
+        }
         self.provides = {
             "num_classes": SYMBOLS,
             "vocab_size": SYMBOLS + 2,

@@ -76,6 +76,7 @@ class Reviews(DataSet):
             "tokenizer": "torchtext basic_english",
             "max_length": self.max_length,
             "vocabulary": self.vocabulary,
+            "classes": ["negative", "positive"],
         }
 
     def example_batch(self) -> tuple[Tensor, ...]:

@@ -19,6 +19,7 @@ class XOR(DataSet):
     def __init__(self, batch_size: int = 4, repeat: int = 1):
         super().__init__(batch_size, repeat=repeat)
         self.provides = {"num_classes": 2, "in_features": 2, "input_shape": [2]}
+        self.transform = {"kind": "numbers", "features": ["x1", "x2"], "scale": [1.0, 1.0]}
 
     def load(self) -> None:
         """The truth table."""

@@ -37,13 +37,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.models.classifier import Classifier
 from zoo.registry import register
 
 VARIANTS = ("paper", "single", "torchvision", "cifar")
 
 
 @register("alexnet")
-class AlexNet(nn.Module):
+class AlexNet(Classifier):
     """Five convolutions, three of them pooled, then three fully connected layers.
 
     num_classes: K >= 2.

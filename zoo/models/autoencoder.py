@@ -20,11 +20,14 @@ Layer k of L, with h_0 = x:
 Shapes: B batch, D features, H hidden, L layers.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.activations import ACTIVATIONS
+from zoo.models.classifier import TakesThings
 from zoo.models.phases import Phase
 from zoo.registry import register
 
@@ -65,7 +68,7 @@ class Decoder(nn.Module):
         return F.linear(h, encoder.weight.T if self.weight is None else self.weight, self.bias)
 
 
-class Stack(nn.Module):
+class Stack(TakesThings):
     """L encoders and their decoders, and the loss of each layer's own training; arguments as in `Autoencoder`."""
 
     def __init__(
@@ -256,6 +259,14 @@ class Autoencoder(Stack):
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruction (B, D) of x (B, ...)."""
         return self.decode(self.encode(x))
+
+    @torch.no_grad()
+    def reconstruct(self, picture: Any) -> Tensor:
+        """What is left of a picture (h, w) in [0, 1], of its path or whatever `zoo.items` takes; in eval mode."""
+        (x,) = self.inputs([picture])
+        r = self(x).view(x.shape)[0].movedim(0, -1).cpu()
+        mean, std = (torch.tensor(self.transform[key]) for key in ("mean", "std"))
+        return (r * std + mean).clamp(0, 1).squeeze(-1)
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Of the present phase, per item; the targets are not looked at. In eval mode also `squared_error`."""

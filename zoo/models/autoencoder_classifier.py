@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.autoencoder import Stack
+from zoo.models.classifier import Classifier
 from zoo.models.dropout import Dropout
 from zoo.models.phases import Phase
 from zoo.registry import register
 
 
 @register("autoencoder_classifier")
-class AutoencoderClassifier(Stack):
+class AutoencoderClassifier(Stack, Classifier):
     """D - H_1 - ... - H_L - K: its hidden layers are first trained as autoencoders, one by one, without labels.
 
     in_features: D, size of an item when flattened.

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.models.classifier import Classifier
 from zoo.registry import register
 
 
 @register("fast_convnet")
-class FastConvNet(nn.Module):
+class FastConvNet(Classifier):
     """Two strided convolutions and two fully connected layers, with batch normalisation: 142,586 parameters.
 
     num_classes: K >= 2.

@@ -20,13 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.activations import activation_named
+from zoo.models.classifier import Classifier
 from zoo.registry import register
 
 VARIANTS = ("modern", "paper")
 
 
 @register("lenet")
-class LeNet(nn.Module):
+class LeNet(Classifier):
     """Convolution and pooling twice, then three fully connected layers.
 
     num_classes: K >= 2 (paper: 10, one code picture per digit).

@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.activations import activation_named
+from zoo.models.classifier import Classifier
 from zoo.registry import register
 
 
 @register("mlp")
-class MLP(nn.Module):
+class MLP(Classifier):
     """Linear layers with an activation between them: z = W a + b, a = g(z).
 
     in_features: D, size of an item when flattened.

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.activations import activation_named
+from zoo.models.classifier import Classifier
 from zoo.registry import register
 
 
 @register("nielsen_convnet")
-class NielsenConvNet(nn.Module):
+class NielsenConvNet(Classifier):
     """5x5 convolutions, each followed by 2x2 max-pooling, then fully connected layers: 289,630 parameters.
 
     num_classes: K >= 2.

@@ -2,12 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from zoo.models.classifier import Classifier
 
 POOLINGS = ("last", "mean", "max")
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(Classifier):
     """Base of the networks from many to one. A subclass gives `forward(x, lengths=None) -> logits`.
 
     num_classes: K >= 2; 0: a number is to be told, with squared error.

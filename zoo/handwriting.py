@@ -1,0 +1,131 @@
+"""A photographed, scanned or drawn digit -> ink placed in its picture as the training digits were.
+
+A person reads a digit wherever it stands, however large, dark on light or light on dark. A network was trained on
+digits of one size in one place, so what is written is found, scaled and put there.
+
+Source: LeCun, Cortes & Burges, The MNIST database: scaled into 20x20 pixels with their proportions kept, then the
+centre of mass put into the middle of 28x28.
+
+Shapes: N pictures, h height, w width, s side of the pictures that the network takes.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FAINT = 0.2  # what has less than this share of the strongest ink is paper
+THINNEST = 2.0  # pixels of the small picture: a thinner line would fade into grey on its way there
+SAME = 0.6  # pixels by which the centre of mass may be off in a picture that is left as it is; MNIST: 0.5
+LEAST = 0.05  # difference between ink and paper, of 1 between black and white, below which a picture is blank
+
+
+def written(grey: Tensor, size: int, writing: dict[str, Any]) -> Tensor:
+    """Ink (N, s, s) float32 in [0, 1] of grey pictures (N, h, w) uint8; pictures that are in place already stay so.
+
+    size: s. writing: how the training digits lie in their pictures:
+        box: pixels of the longer side of what is written. centre: what is put into the middle: mass | box.
+        resolution: side of the coarser picture that they come from, if there is one.
+    Raises ValueError for a picture without a sign of ink.
+    """
+    ink = ink_of(grey)
+    rest = range(len(ink))
+    if grey.shape[1:] == (size, size) and "resolution" not in writing:
+        there = in_place(ink, writing)
+        if bool(there.all()):
+            return ink
+        rest = (~there).nonzero()[:, 0].tolist()
+        moved = ink.clone()
+    else:
+        moved = torch.empty(len(ink), size, size)
+    for i in rest:
+        moved[i] = placed(ink[i], size, writing)
+    return moved
+
+
+def ink_of(grey: Tensor) -> Tensor:
+    """Ink (N, h, w) float32 in [0, 1]: how far each pixel is from the paper, which is what most of the edge shows."""
+    edge = torch.cat([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], 1)  # (N, 2 h + 2 w)
+    dark = edge.sum(1, dtype=torch.int64) == 0  # nearly all of MNIST: nothing to be found out
+    if bool(dark.all()):
+        return grey.float().div_(255)
+    paper = edge.float().median(1).values[:, None, None]  # (N, 1, 1)
+    pixels = grey.float()
+    dark_on_light = (paper - pixels) / paper.clamp(min=1)
+    light_on_dark = (pixels - paper) / (255 - paper).clamp(min=1)
+    return torch.where(paper > 127.5, dark_on_light, light_on_dark).clamp_(0, 1)
+
+
+def in_place(ink: Tensor, writing: dict[str, Any]) -> Tensor:
+    """Which of the pictures (N, s, s) show what is written in its box and in the middle, (N,) bool."""
+    s = ink.shape[1]
+    rows, columns = ink.sum(2), ink.sum(1)  # (N, s)
+    height, width = (extent(profile > 0) for profile in (rows, columns))
+    fits = torch.maximum(height, width) <= writing["box"]
+    fits &= torch.maximum(height, width) >= writing["box"] * 3 // 4
+    if writing["centre"] == "mass":
+        mass = rows.sum(1).clamp(min=1e-6)
+        for profile in (rows, columns):
+            fits &= (profile @ torch.arange(s, dtype=torch.float32) / mass - s // 2).abs() <= SAME
+    return fits
+
+
+def extent(there: Tensor) -> Tensor:
+    """From the first to the last place that is set, (N,) of (N, s)."""
+    s = there.shape[1]
+    first = there.int().argmax(1)
+    last = s - 1 - there.flip(1).int().argmax(1)
+    return (last - first + 1) * there.any(1)
+
+
+def placed(ink: Tensor, size: int, writing: dict[str, Any]) -> Tensor:
+    """One picture (h, w) -> (s, s): cut out, scaled into the box with its proportions kept, and centred."""
+    strongest = float(ink.max())
+    if strongest < LEAST:
+        raise ValueError("it is blank: nothing stands out from the paper")
+    ink = torch.where(ink < FAINT * strongest, 0.0, ink / strongest)
+    rows, columns = ink.amax(1).nonzero()[:, 0], ink.amax(0).nonzero()[:, 0]
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = writing["box"]
+    scale = box / max(ink.shape)
+    ink = thickened(ink, THINNEST / scale)
+    height, width = (max(1, round(side * scale)) for side in ink.shape)
+    small = resized(ink, (min(height, box), min(width, box)))
+    small = small / small.max()
+    field = F.pad(small, (size, size, size, size))  # from which the window is cut
+    if writing["centre"] == "mass":
+        mass = small.sum()
+        y = float((small.sum(1) @ torch.arange(len(small), dtype=torch.float32)) / mass)
+        x = float((small.sum(0) @ torch.arange(small.shape[1], dtype=torch.float32)) / mass)
+        top, left = size + round(y) - size // 2, size + round(x) - size // 2
+    else:
+        top, left = (size - (size - side) // 2 for side in small.shape)
+    # What the middle would push over the edge stays in the picture.
+    top = min(max(top, len(small)), size)
+    left = min(max(left, small.shape[1]), size)
+    field = field[top : top + size, left : left + size]
+    if "resolution" in writing:
+        coarse = resized(field, (writing["resolution"],) * 2)
+        field = F.interpolate(coarse[None, None], (size, size), mode="bilinear", align_corners=False)[0, 0]
+    return field
+
+
+def thickened(ink: Tensor, wanted: float) -> Tensor:
+    """Lines (h, w) made `wanted` pixels thick where they are thinner: a pen's line is a hair in a large picture."""
+    solid = F.pad((ink > 0.5).float(), (1, 1, 1, 1))
+    area = float(solid.sum())
+    edges = float((solid[1:] != solid[:-1]).sum() + (solid[:, 1:] != solid[:, :-1]).sum())
+    thickness = 2 * area / max(1.0, edges)  # a long line of thickness t has 2 edges a pixel, and t of area
+    grow = round((wanted - thickness) / 2)
+    if grow < 1:
+        return ink
+    padded = F.pad(ink, (grow, grow, grow, grow))
+    for _ in range(grow):  # step by step, which rounds the corners off less than one large square would square them
+        padded = F.max_pool2d(padded[None], 3, stride=1, padding=1)[0]
+    return padded
+
+
+def resized(ink: Tensor, sides: tuple[int, int]) -> Tensor:
+    """A picture (h, w) of other sides; each new pixel is a mean of all that it covers."""
+    return F.interpolate(ink[None, None], sides, mode="bilinear", align_corners=False, antialias=True)[0, 0].clamp(0, 1)

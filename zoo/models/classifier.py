@@ -1,0 +1,74 @@
+"""What trained networks are asked about things as they are; of classifiers: which class is it, and how sure are you?
+
+What an item was before it became numbers, a picture or a sentence, is known to the checkpoint (`transform`), and
+zoo/items.py makes such things ready: a trained network can be asked about them as they are.
+
+Shapes: N items, B of them at once, K classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+AT_ONCE = 500  # items in one pass through the network
+SHOWN = 5  # classes that an answer ranks
+
+
+class Prediction(NamedTuple):
+    """The likeliest class, its probability in [0, 1], and the five likeliest classes with theirs."""
+
+    label: str
+    probability: float
+    ranking: list[tuple[str, float]]
+
+    def __str__(self) -> str:
+        """`7 (99.8 % sure; then 1: 0.1 %)`."""
+        second = f"; then {self.ranking[1][0]}: {self.ranking[1][1]:.1%}" if len(self.ranking) > 1 else ""
+        return f"{self.label} ({self.probability:.1%} sure{second})".replace("%", " %")
+
+
+def class_logits(logits: Tensor) -> Tensor:
+    """Logits (B, K) with K >= 2, of a network with a single output too: class 0 then has the logit 0."""
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
+
+
+class TakesThings(nn.Module):
+    """Base of the networks that, once trained, can be given things as a person has them.
+
+    transform: how an item was made from the raw thing, as `DataSet.transform` says; `zoo.load` fills it in.
+    """
+
+    transform: dict[str, Any] = {}
+
+    def inputs(self, things: Sequence[Any] | Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for these things. Raises DataError for what cannot be read or is of another kind."""
+        from zoo.items import ready  # reading files is no matter of a model's
+
+        device = next(self.parameters()).device
+        return tuple(x.to(device) for x in ready(things, self.transform))
+
+
+class Classifier(TakesThings):
+    """Base of the networks whose `forward` gives logits (B, K), or (B, 1) for two classes."""
+
+    def predict(self, item: Any) -> Prediction:
+        """The class of one thing: the path of a picture, a picture, numbers, a text, as the network was trained on.
+
+        In eval mode, as `zoo.load` gives it. Raises DataError for what cannot be read or is of another kind.
+        """
+        return self.predict_all([item])[0]
+
+    @torch.no_grad()
+    def predict_all(self, items: Sequence[Any] | Tensor) -> list[Prediction]:
+        """The classes of N things, or of an array of pictures (N, h, w[, 3]) uint8; likewise."""
+        names, answers = self.transform.get("classes"), []
+        for start in range(0, len(items), AT_ONCE):
+            p = class_logits(self(*self.inputs(items[start : start + AT_ONCE]))).softmax(1)  # (B, K)
+            best = p.topk(min(SHOWN, p.shape[1]))
+            for row in zip(best.indices.tolist(), best.values.tolist(), strict=True):
+                ranking = [(names[k] if names else str(k), value) for k, value in zip(*row, strict=True)]
+                answers.append(Prediction(*ranking[0], ranking))
+        return answers

@@ -1,0 +1,149 @@
+"""Where trained networks come from: a name that ships with the zoo, a run, a file, an address, the Hugging Face Hub.
+
+Whatever the door, what comes in is tensors and plain values: the network is built from the registry by its name and
+checked arguments, and nothing that a file holds is ever executed.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zoo.checkpoint import COMMENT, LEGACY, MARK, load_weights, plain_content, read_checkpoint, read_file
+from zoo.errors import CheckpointError, DataError
+from zoo.registry import build, nearest
+from zoo.weight_files import unpacked
+
+INDEX = "index.json"  # in zoo/weights/: name -> SHA-256 and size of NAME.safetensors
+PINNED = re.compile(r"(https?://[^#\s]+\.safetensors)#sha256=([0-9a-fA-F]{64})")
+PUBLISHED = "model.safetensors"  # in a folder that `zoo publish` has made, and in a repository of the Hub
+LONGEST = 60  # letters of a name; what is longer was meant as a path
+ZIP = b"PK\x03\x04"
+IMAGENET = {"kind": "image", "size": 224, "resize": 256, "channels": 3}  # how torchvision's weights see a picture
+IMAGENET |= {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@functools.cache
+def index() -> dict[str, dict[str, Any]]:
+    """What ships with the zoo: name -> `sha256` and `bytes` of its file."""
+    return json.loads((files("zoo.weights") / INDEX).read_text())
+
+
+def shipped(name: str) -> bytes:
+    """The bytes of a file that ships with the zoo. Raises CheckpointError where they are not those of the index."""
+    path = files("zoo.weights") / f"{name}.safetensors"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    if hashlib.sha256(raw).hexdigest() != index()[name]["sha256"]:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of {INDEX}; install the zoo anew")
+    return raw
+
+
+def read(source: str | Path) -> dict[str, Any]:
+    """`zoo`, what is known of the network, and `state_dict`, its weights on the CPU. Raises CheckpointError.
+
+    source: a name that ships; a run directory, or a folder that was published; a .ckpt, a .safetensors, a state dict of
+        torchvision's AlexNet; https://....safetensors#sha256=HEX; hf://owner/name.
+    """
+    text = str(source)
+    if text in index():
+        return unpacked(shipped(text), text)
+    if text.startswith("hf://"):
+        from zoo.hub import fetched
+
+        return unpacked(read_file(fetched(text)), text)
+    if text.startswith(("http://", "https://")):
+        return unpacked(read_file(downloaded(text)), text)
+    path = Path(text)
+    if os.path.isfile(path / PUBLISHED):
+        path = path / PUBLISHED
+    if len(path.parts) == 1 and not path.suffix and len(text) < LONGEST and not path.exists():
+        raise CheckpointError(
+            f"no network is called {text!r}{nearest(text, index())}, and no file or folder; valid: {', '.join(index())}"
+        )
+    if os.path.isdir(path):
+        return read_checkpoint(path)
+    raw = read_file(path)
+    if raw.startswith((ZIP, LEGACY)) and not raw[-COMMENT:].startswith(MARK):
+        return of_torchvision(raw, str(path))
+    return unpacked(raw, str(path)) if path.suffix == ".safetensors" else read_checkpoint(path)
+
+
+def of_torchvision(raw: bytes, source: str) -> dict[str, Any]:
+    """The content of a state dict of torchvision's AlexNet. Raises CheckpointError for any other archive."""
+    content = plain_content(raw, source)
+    last = content.get("classifier.6.weight") if isinstance(content, dict) else None
+    if getattr(last, "ndim", 0) != 2 or "features.0.weight" not in content:
+        raise CheckpointError(
+            f"{source} is not a checkpoint of the zoo: it has not the zoo's mark, nor is it a state dict of "
+            f"torchvision's AlexNet"
+        )
+    classes = {"classes": imagenet_classes()} if len(last) == 1000 else {}
+    about = {
+        "model": "alexnet",
+        "arguments": {"num_classes": len(last), "variant": "torchvision"},
+        "transform": IMAGENET | classes,
+    }
+    return {"zoo": about, "state_dict": content}
+
+
+def imagenet_classes() -> list[str]:
+    """The names of ImageNet's 1,000 classes, which torchvision knows."""
+    from zoo.torchvision_operators import declare_missing_operators
+
+    declare_missing_operators()
+    from torchvision.models import AlexNet_Weights  # a second to import: only for weights of torchvision
+
+    return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def downloaded(address: str) -> Path:
+    """The file at an address, kept under the data root. Raises CheckpointError."""
+    from zoo.data.dataset import data_root
+    from zoo.data.fetch import File, fetch
+
+    pinned = PINNED.fullmatch(address)
+    if pinned is None:
+        raise CheckpointError(
+            f"{address}: weights are fetched only as https://....safetensors#sha256=HEX, whose SHA-256 says which "
+            f"file is meant"
+        )
+    url, sha256 = pinned[1], pinned[2].lower()
+    try:
+        return fetch(url, data_root(None) / "weights" / f"{sha256}.safetensors", File(url, sha256, None))
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def load_network(source: str | Path) -> nn.Module:
+    """The network of any `source` that `read` takes, in eval mode. Raises CheckpointError, ConfigError."""
+    content = read(source)
+    about = content["zoo"]
+    network = build("model", about["model"], about["arguments"])
+    load_weights(network, content, source)
+    network.card = about
+    if isinstance(transform := about.get("transform"), dict):
+        network.transform = transform
+    return network.eval()
+
+
+def adapted(name: str, arguments: dict[str, Any], source: str | Path) -> nn.Module:
+    """A network in train mode that starts from trained weights; arguments that are not given are those of `source`.
+
+    Its output layer starts anew where it has another number of classes. Raises CheckpointError, ConfigError.
+    """
+    content = read(source)
+    about = content["zoo"]
+    if about["model"] != name:
+        raise CheckpointError(f"{source} does not fit: it holds model={about['model']}, not {name}")
+    network = build("model", name, {**about["arguments"], **arguments})
+    load_weights(network, content, source, new_head=True)
+    return network

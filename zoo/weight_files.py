@@ -1,0 +1,150 @@
+"""Weights to give away: a .safetensors file with the network's card in its header, and nothing in it that could run.
+
+Any reader of safetensors opens it. The header's `zoo` is JSON: which network it is, how its items are made, and the
+rest of its card. Large weights may be stored in 16 bits, or in 8 with one scale for each row:
+
+    w = q * scale,  q in -127 .. 127,  scale = max |w| of the row / 127      (`NAME` is int8, `NAME.scale` float32)
+
+Format 1. A reader refuses what a newer zoo has written in another format.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import CheckpointError
+
+FORMAT = 1
+STORES = ("float32", "float16", "int8")
+SCALE = ".scale"
+FEW = 1024  # numbers of a weight that stay float32: biases, and what is small anyway
+HEADER = 8  # bytes that say how long the header is
+LONGEST = 16 << 20  # bytes of a header: a vocabulary of a million words
+SIGNS = {  # how files of other kinds begin
+    b"PK\x03\x04": "a .zip archive",
+    b"\x80": "a pickle, which could run code",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89HDF": "an HDF5 file",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF": "a PDF",
+    b"<": "a page of HTML or XML",
+    b"{": "JSON",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
+}
+
+
+def what_it_is(raw: bytes) -> str:
+    """What a file is, by how it begins."""
+    if not raw:
+        return "it is empty"
+    for sign, name in SIGNS.items():
+        if raw.startswith(sign):
+            return f"it is {name}"
+    return f"it begins with {raw[:8]!r}"
+
+
+def packed(network: nn.Module, card: dict[str, Any], store: str = "float32") -> bytes:
+    """The bytes of a file with the network's weights and its card.
+
+    card: plain values, with `model`, `arguments` and `transform`.
+    store: float32 | float16 | int8, for weights of a thousand numbers and more.
+    """
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}  # a weight of two names is stored once
+    places: dict[tuple[int, tuple[int, ...]], str] = {}
+    for name, weight in network.state_dict().items():
+        weight = weight.detach().cpu().contiguous()
+        first = places.setdefault((weight.data_ptr(), tuple(weight.shape)), name) if weight.numel() else name
+        if first != name:
+            shared[name] = first
+        elif not weight.is_floating_point() or weight.numel() < FEW or store == "float32":
+            tensors[name] = weight
+        elif store == "float16":
+            tensors[name] = weight.half()
+        else:
+            tensors[name], tensors[name + SCALE] = in_eight_bits(weight)
+    about = {"format": FORMAT, "store": store, "shared": shared, **card}
+    return save(tensors, {"format": "pt", "zoo": json.dumps(about)})
+
+
+def in_eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight (N, ...) as whole numbers of the same shape, int8, and a scale (N,) float32."""
+    scale = weight.flatten(1).abs().amax(1) / 127 if weight.dim() > 1 else weight.abs().amax().view(1) / 127
+    scale = scale.clamp(min=1e-30)
+    return (weight / by_row(scale, weight)).round().to(torch.int8), scale.float()
+
+
+def by_row(scale: Tensor, weight: Tensor) -> Tensor:
+    """A scale (N,) in a shape that multiplies the rows of a weight (N, ...)."""
+    return scale.view(-1, *[1] * (weight.dim() - 1))
+
+
+def unpacked(raw: bytes, source: str) -> dict[str, Any]:
+    """`zoo`, the card, and `state_dict`, the weights in float32, of such a file's bytes; source: what errors call it.
+
+    Raises CheckpointError for everything else, before any memory is taken that the file does not fill.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    about = read_card(raw, source)
+    try:
+        tensors = load(raw)
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{source} is damaged: {str(error).splitlines()[0]}") from error
+    weights: dict[str, Tensor] = {}
+    for name, weight in tensors.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+            continue
+        scale = tensors.get(name + SCALE)
+        if scale is not None and (scale.dim() != 1 or len(scale) not in (1, *weight.shape[:1])):
+            raise CheckpointError(f"{source} is damaged: {name!r} has a scale {tuple(scale.shape)}")
+        if scale is not None:
+            weight = weight.float() * by_row(scale, weight)
+        weights[name] = weight.float() if weight.is_floating_point() else weight
+    shared = about.get("shared")
+    for name, first in shared.items() if isinstance(shared, dict) else ():
+        if first not in weights:
+            raise CheckpointError(f"{source} is damaged: it lacks {first!r}, which {name!r} shares")
+        weights[name] = weights[first]
+    return {"zoo": about, "state_dict": weights}
+
+
+def read_card(raw: bytes, source: str) -> dict[str, Any]:
+    """The card in the header of a file's bytes. Raises CheckpointError."""
+    length = int.from_bytes(raw[:HEADER], "little")
+    if len(raw) <= HEADER or raw[HEADER : HEADER + 1] != b"{":
+        raise CheckpointError(f"{source} is no .safetensors file: {what_it_is(raw)}")
+    if length > min(LONGEST, len(raw) - HEADER):
+        raise CheckpointError(f"{source} is cut short or damaged: it declares a header of {length:,} bytes")
+    try:
+        about = json.loads(json.loads(raw[HEADER : HEADER + length])["__metadata__"]["zoo"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{source} has no card of the zoo in its header; it was not written by it") from error
+    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
+        raise CheckpointError(f"{source} does not say in which format it is; not a file of the zoo")
+    if about["format"] > FORMAT:
+        raise CheckpointError(
+            f"{source} is in format {about['format']}, written by a newer zoo ({about.get('version', 'unknown')}); "
+            f"this one reads up to {FORMAT}: install a newer lecture-zoo"
+        )
+    if not isinstance(about.get("model"), str) or not isinstance(about.get("arguments"), dict):
+        raise CheckpointError(f"{source} does not say which network it holds")
+    return about
+
+
+def read_card_of(path: Path) -> dict[str, Any]:
+    """The card of a file, without its weights. Raises CheckpointError."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(HEADER)
+            raw += file.read(min(LONGEST, int.from_bytes(raw, "little")))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    return read_card(raw, str(path))
