@@ -3,6 +3,7 @@
 Which kind of thing a network takes says its `transform`, which every data set has and every checkpoint carries.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ KINDS = {
     "symbols": "texts of symbols",
     "words": "texts",
 }
+
+
+MNIST_FORMAT = re.compile(r"idx\d-ubyte(\.gz)?$")  # how names of such files end
+LARGEST = 1 << 30  # bytes of pictures in one file
 
 
 def ready(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> tuple[Tensor, ...]:
@@ -96,6 +101,7 @@ def as_bytes(array: Any) -> Tensor:
 def numbers(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
     """Rows (N, D) float32 of numbers in the units of the data set, scaled as it was."""
     names = ", ".join(transform["features"])
+    items = [split(item) for item in items]
     for item in items:
         try:
             row = torch.as_tensor(item, dtype=torch.float32)
@@ -107,6 +113,16 @@ def numbers(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
     return rows / torch.tensor(transform["scale"])
 
 
+def split(item: Any) -> Any:
+    """`4,5` as a person writes it -> [4.0, 5.0]; anything else as it is."""
+    if isinstance(item, str):
+        try:
+            return [float(part) for part in item.replace(",", " ").split()]
+        except ValueError:
+            return item
+    return item
+
+
 def symbols(item: Any, transform: dict[str, Any]) -> Tensor:
     """Numbers (length,) int64 of symbols, one each; white space is skipped, blanks fill up the beginning."""
     vocabulary, length = transform["vocabulary"], transform["length"]
@@ -114,3 +130,58 @@ def symbols(item: Any, transform: dict[str, Any]) -> Tensor:
     if not text or not set(text) <= set(vocabulary) or len(text) > length:
         raise DataError(f"the network takes 1 to {length} of the symbols {vocabulary}, got {item!r}")
     return torch.tensor([vocabulary.index(symbol) for symbol in text.rjust(length, transform["blank"])])
+
+
+# --- files of pictures --------------------------------------------------------------------------------------------
+
+
+def found_in(path: str, transform: dict[str, Any]) -> tuple[list[str], Any]:
+    """The names of the pictures in what a path means, and the pictures: `ready` takes them.
+
+    path: a picture; a folder or .zip of them; MNIST's own format, perhaps packed (.gz); an array of NumPy's (.npy).
+    Raises DataError.
+    """
+    file = Path(path)
+    if file.suffix == ".npy" or MNIST_FORMAT.search(file.name):
+        array = read_array(file)
+        return [f"{path}[{i}]" for i in range(len(array))], array
+    if file.is_dir() or file.suffix == ".zip":
+        from zoo.data.picture_files import PictureFiles, Unreadable, decode
+
+        files = PictureFiles(file)
+        pictures = []
+        for name in files.names:
+            try:
+                pictures.append(decode(files.read(name), "writing" in transform))
+            except Unreadable as error:
+                raise DataError(f"cannot read picture {path}: {name}: {error}") from error
+        return [f"{path}/{name}" for name in files.names], pictures
+    return [path], [path]
+
+
+def read_array(path: Path) -> Tensor:
+    """Pictures (N, h, w) or (N, h, w, 3) uint8 of a file of NumPy's or of MNIST's format. Raises DataError."""
+    import gzip
+    import math
+    import zlib
+
+    import numpy as np
+
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, allow_pickle=False)
+        else:
+            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
+                head = stream.read(4)
+                shape = [int.from_bytes(stream.read(4), "big") for _ in range(head[3])] if len(head) == 4 else []
+                size = math.prod(shape)
+                raw = stream.read(size + 1) if head[:3] == b"\0\0\x08" and size <= LARGEST else b""
+            if not raw or len(raw) != size:
+                raise ValueError(f"it does not hold the {size:,} bytes that its head declares")
+            array = np.frombuffer(bytearray(raw), dtype=np.uint8).reshape(shape)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    tensor = as_bytes(array)
+    if tensor.ndim not in (3, 4):
+        raise DataError(f"{path} must hold pictures (N, h, w) or (N, h, w, 3), got {tuple(tensor.shape)}")
+    return tensor

@@ -125,7 +125,11 @@ def downloaded(address: str) -> Path:
 
 def load_network(source: str | Path) -> nn.Module:
     """The network of any `source` that `read` takes, in eval mode. Raises CheckpointError, ConfigError."""
-    content = read(source)
+    return built(read(source), source)
+
+
+def built(content: dict[str, Any], source: str | Path) -> nn.Module:
+    """The network that a content holds, in eval mode; source: what errors call it."""
     about = content["zoo"]
     network = build("model", about["model"], about["arguments"])
     load_weights(network, content, source)

@@ -20,6 +20,8 @@ class ABC(DataSet):
     repeat: how often an epoch shows it.
     """
 
+    licence = "none: a word"
+
     def __init__(self, text: str = "abac", repeat: int = 1):
         super().__init__(batch_size=1, repeat=repeat)
         if len(set(text)) < 2:

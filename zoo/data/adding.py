@@ -18,6 +18,8 @@ class Adding(DataSet):
     length: numbers in a sequence, >= 2. train_size: sequences to train on; a tenth of it is validation, 1,000 are test.
     """
 
+    licence = "none: drawn numbers"
+
     def __init__(self, batch_size: int = 100, length: int = 50, train_size: int = 10_000):
         super().__init__(batch_size)
         if length < 2 or train_size < 10:

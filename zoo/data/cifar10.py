@@ -38,6 +38,8 @@ class CIFAR10(Pictures):
     cache: folder for the decoded JPEG files.
     """
 
+    licence = "not stated by its authors"
+
     def __init__(
         self,
         batch_size: int = 128,

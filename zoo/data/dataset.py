@@ -42,6 +42,7 @@ class DataSet:
         they fill what a model's configuration leaves missing.
     train, val, test: tuples of tensors with equal first dimension N, set by `load`.
     transform: how an item was made from the raw thing, as plain values; it travels with the checkpoint.
+    licence: under which the items are to be had; data/README.md says more.
     fingerprint: tells contents apart where the same settings may mean another content (a file of the user's).
     consecutive: whether a batch goes on where the one before has ended, so that a network may carry its state along.
     probes_untrained: whether the probe is taken before training too; not where it is slow and would say nothing.
@@ -50,6 +51,7 @@ class DataSet:
 
     provides: dict[str, Any]
     transform: dict[str, Any] = {}
+    licence = "not stated"
     fingerprint = ""
     consecutive = False
     probes_untrained = True

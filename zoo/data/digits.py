@@ -19,6 +19,8 @@ class Digits(Images):
     standardise: with mean and deviation of the 8x8 pictures; otherwise ink in [0, 1].
     """
 
+    licence = "CC BY 4.0"
+
     def __init__(self, batch_size: int = 64, image_size: int = 28, standardise: bool = True):
         if image_size < 8:
             raise ValueError(f"image_size must be >= 8, the size of the pictures, got {image_size}")

@@ -26,6 +26,8 @@ class ImageNet(ImageFolder):
     image_size, crop, flip, lighting, views, num_workers: as for image_folder; pictures are never held in memory.
     """
 
+    licence = "for research, after registration"
+
     def __init__(
         self,
         batch_size: int = 128,

@@ -25,6 +25,7 @@ class Irish(TextSet):
     root: folder that holds (or shall hold) irish.abc; None: ZOO_DATA_DIR, else data/cache.
     """
 
+    licence = "MIT; traditional tunes"
     prompt = "|!\n\nX:"  # the end of a tune and the beginning of the next: from an empty state, X: alone may be L:
 
     def __init__(self, batch_size: int = 32, sequence_length: int = 100, root: str | None = None):

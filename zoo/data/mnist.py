@@ -28,6 +28,8 @@ class MNIST(Images):
     standardise: with mean and deviation of the training set; otherwise ink in [0, 1].
     """
 
+    licence = "CC BY-SA 3.0"
+
     def __init__(
         self, batch_size: int = 128, root: str | None = None, validation: int = 5000, standardise: bool = True
     ):

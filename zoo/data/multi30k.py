@@ -102,6 +102,7 @@ class Multi30k(DataSet):
     root: folder that holds (or shall hold) multi30k/*.gz; None: ZOO_DATA_DIR, else data/cache.
     """
 
+    licence = "not stated; see the terms of Flickr30K"
     probes_untrained = False  # it would write each of 2,000 translations up to its limit, for a BLEU of 0
 
     def __init__(

@@ -20,6 +20,8 @@ QUESTION = (4, 5)  # the lecture's student: 4 lectures, 5 hours
 class PassClass(DataSet):
     """Items: (2,) float32, lectures / 8 and hours / 10; label 1 for passed, int64."""
 
+    licence = "MIT, of the zoo's own"
+
     def __init__(self, batch_size: int = 900, repeat: int = 1):
         super().__init__(batch_size, repeat=repeat)
         self.provides = {"num_classes": 2, "in_features": 2, "input_shape": [2]}

@@ -16,6 +16,7 @@ from zoo.registry import register
 class PyDoc(TextSet):
     """Paragraphs of prose, one a line, without code, tables and grammar; first nine tenths train."""
 
+    licence = "PSF"
     prompt = "The "
 
     def __init__(self, batch_size: int = 32, sequence_length: int = 64):

@@ -33,6 +33,7 @@ class PyDocWords(WordSet):
         on. cache: folder for the numbered text.
     """
 
+    licence = "PSF"
     queries = ("int", "list", "true", "class", "raise", "left", "import", "generator")
 
     def __init__(

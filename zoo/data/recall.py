@@ -24,6 +24,8 @@ class Recall(DataSet):
     train_size: sequences to train on, all gaps together; a tenth of it is validation. The test has 500 of each gap.
     """
 
+    licence = "none: drawn symbols"
+
     def __init__(
         self,
         batch_size: int = 100,

@@ -31,6 +31,8 @@ class Reviews(DataSet):
     root: folder that holds (or shall hold) movie_reviews.zip; None: ZOO_DATA_DIR, else data/cache.
     """
 
+    licence = "not stated by its authors"
+
     def __init__(
         self, batch_size: int = 50, max_length: int = 300, vocab_size: int = 10_000, root: str | None = None
     ):  # fmt: skip

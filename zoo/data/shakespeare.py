@@ -20,6 +20,8 @@ class Shakespeare(TextSet):
     root: folder that holds (or shall hold) tinyshakespeare.txt; None: ZOO_DATA_DIR, else data/cache.
     """
 
+    licence = "public domain"
+
     def __init__(self, batch_size: int = 64, sequence_length: int = 64, root: str | None = None):
         super().__init__(batch_size, sequence_length, root)
 

@@ -25,6 +25,7 @@ class Text8(WordSet):
     Its arguments are those of `corpus`, without the path.
     """
 
+    licence = "CC BY-SA 3.0"
     key = [FILE.sha256]
 
     def blocks(self) -> Iterator[tuple[bytes, float]]:

@@ -16,6 +16,8 @@ class XOR(DataSet):
     repeat: how often an epoch shows the set; long runs of tiny steps go faster in fewer, longer epochs.
     """
 
+    licence = "none: four lines of logic"
+
     def __init__(self, batch_size: int = 4, repeat: int = 1):
         super().__init__(batch_size, repeat=repeat)
         self.provides = {"num_classes": 2, "in_features": 2, "input_shape": [2]}

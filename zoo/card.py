@@ -1,0 +1,204 @@
+"""The card of a trained network: what it is, what it was trained on and how, how good it is, and what it is not for.
+
+A card is a dictionary of plain values that travels in the network's file; `text` shows it, `markdown` makes the page
+that the Hugging Face Hub and GitHub show.
+"""
+
+import hashlib
+import importlib
+import inspect
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.errors import short
+from zoo.evaluate import PLACES
+
+LICENCE = "MIT"  # of the weights that are trained here, as of the code
+LEFT_OUT = ("run_dir", "logger", "figures", "trainer.progress", "data.root", "data.cache", "ckpt_path")
+UNSAID = ("fingerprint", "stopped_early", "metrics", "processes")  # of a checkpoint: what only a run needs
+
+
+def card_of(
+    name: str,
+    network: nn.Module,
+    about: dict[str, Any],
+    data: Any,
+    result: dict[str, Any],
+    results: list[dict[str, Any]],
+    limits: str,
+) -> dict[str, Any]:
+    """The card of a run's network, all but its own figures, which are measured last.
+
+    about: what the run's checkpoint says. data: its data set, loaded. result: the run's result line. results: those of
+    its experiment, one per seed. limits: what the network is not good for, in a person's words.
+    """
+    kept = {key: value for key, value in about.items() if key not in UNSAID}
+    return {
+        **kept,
+        "name": name,
+        "title": title_of(about),
+        "command": command_of(result),
+        "data_arguments": {key: value for key, value in about["data_arguments"].items() if key not in PLACES},
+        "transform": data.transform,
+        "data_licence": data.licence,
+        "data_sha256": checksum(data),
+        "promised": result["expect"],
+        "seeds": over_seeds(results),
+        "hardware": hardware(result),
+        "minutes": round(seconds(result) / 60, 2),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "licence": LICENCE,
+        "source": part_of_docstring(network, "Source"),
+        "deviations": part_of_docstring(network, "Differs"),
+        "limits": limits,
+    }
+
+
+def title_of(about: dict[str, Any]) -> str:
+    """What the experiment says of itself in `--help`."""
+    from importlib.resources import files
+
+    path = files("zoo.configs") / "experiment" / f"{Path(str(about.get('experiment'))).name}.yaml"
+    if path.is_file():
+        return path.read_text().partition("\n# ")[2].partition("\n")[0]
+    return f"{about['model']} on {about['data']}"
+
+
+def command_of(result: dict[str, Any]) -> str:
+    """The command that trains it, without what changes no number."""
+    given = [text for text in result["overrides"] if text.partition("=")[0] not in LEFT_OUT]
+    seed = [] if any(text.startswith("seed=") for text in given) else [f"seed={result['seed']}"]
+    return " ".join(["python train.py", *given, *seed])
+
+
+def over_seeds(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean, standard deviation and number of each promised metric over the result lines, and their seeds."""
+    told = {}
+    for metric in results[0]["expect"]:
+        values = [line["metrics"][metric] for line in results]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        told[metric] = {"mean": round(statistics.mean(values), 6), "std": spread and round(spread, 6), "n": len(values)}
+    return {"seeds": [line["seed"] for line in results], **told}
+
+
+def hardware(result: dict[str, Any]) -> str:
+    """`AMD EPYC, 1 thread, torch 2.13.0+cpu`."""
+    machine = result["machine"]
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+    return f"{machine['processor']}, {threads}, torch {machine['torch']}"
+
+
+def seconds(result: dict[str, Any]) -> float:
+    """The time of the whole command, where it was taken, else of its parts."""
+    return result["seconds"].get("command") or sum(result["seconds"].values())
+
+
+def part_of_docstring(network: nn.Module, part: str) -> str:
+    """What follows `Differs:` and the like in the header of a model's file."""
+    text = inspect.getdoc(importlib.import_module(type(network).__module__)) or ""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith(f"{part}:"):
+            found = [line.removeprefix(f"{part}:")]
+            for more in lines:
+                if not more.startswith(" "):
+                    break
+                found.append(more)
+            return " ".join(" ".join(found).split())
+    return ""
+
+
+def checksum(data: Any) -> str:
+    """SHA-256 of the test items as numbers, so that a figure can be told to be of the same items.
+
+    Rounded to a thousandth: another processor may scale a picture by another last bit.
+    """
+    digest = hashlib.sha256()
+    for tensor in data.test:
+        if tensor.is_floating_point():
+            tensor = (tensor.double() * 1000).round().to(torch.int64)
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# --- a card to be read --------------------------------------------------------------------------------------------
+
+
+def lines_of(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a person wants to know, as pairs of a heading and a text; what a card does not say is left out."""
+    told: list[tuple[str, str]] = []
+
+    def tell(heading: str, text: Any) -> None:
+        if text not in (None, "", {}, []):
+            told.append((heading, str(text)))
+
+    arguments = ", ".join(f"{key}={short(value)}" for key, value in card.get("arguments", {}).items())
+    tell("network", f"{card['model']}({arguments})")
+    tell("parameters", f"{card['parameters']:,}" if "parameters" in card else "")
+    for name, value in figures(card).items():
+        promise = card.get("promised", {}).get(name)
+        tell(name, f"{value:.4f}" + (f", promised {promise[0]:g} to {promise[1]:g}" if promise else ""))
+    tell("over seeds", over_seeds_of(card))
+    tell("trained by", card.get("command"))
+    tell("took", f"{card['minutes']:.1f} minutes on {card['hardware']}" if "hardware" in card else "")
+    settings = ", ".join(f"{key}={short(value)}" for key, value in card.get("data_arguments", {}).items())
+    licence = card.get("data_licence", "not stated")
+    tell("data", f"{card['data']}({settings}), licence: {licence}" if "data" in card else "")
+    tell("test items", f"SHA-256 {card['data_sha256']}" if "data_sha256" in card else "")
+    tell("source", card.get("source"))
+    tell("deviations", card.get("deviations"))
+    tell("limits", card.get("limits"))
+    stored = card.get("store")
+    tell("weights", f"{stored}, licence {card['licence']}" if stored else card.get("licence"))
+    tell("version", f"zoo {card['version']}, torch {card['torch']}" if "version" in card else "")
+    return told
+
+
+def figures(card: dict[str, Any]) -> dict[str, float]:
+    """The test figures of a card that fit on a page: those promised, loss and accuracy, and the summaries of others."""
+    metrics = {name: value for name, value in card.get("metrics", {}).items() if name.startswith("test/")}
+    return {name: value for name, value in metrics.items() if name.count("/") == 1 and "_gap_" not in name}
+
+
+def headline(card: dict[str, Any]) -> str:
+    """The promised figure: `test/acc 0.9922`."""
+    return ", ".join(f"{name} {card['metrics'][name]:.4f}" for name in card["promised"])
+
+
+def over_seeds_of(card: dict[str, Any]) -> str:
+    """`test/acc 0.9923 ± 0.0006 (n = 3), seeds 0 to 2`."""
+    seeds = card.get("seeds", {})
+    told = []
+    for metric, found in seeds.items():
+        if metric != "seeds":
+            spread = f" ± {found['std']:.4f}" if found["std"] is not None else ""
+            told.append(f"{metric} {found['mean']:.4f}{spread} (n = {found['n']}), seeds {listed(seeds['seeds'])}")
+    return "; ".join(told)
+
+
+def listed(numbers: list[int]) -> str:
+    """`0 to 9`, or `0, 5, 7`."""
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers))
+
+
+def text(card: dict[str, Any]) -> str:
+    """A card for the terminal."""
+    head = f"{card['name']}: {card['title']}" if "name" in card else f"{card['model']}"
+    return "\n".join([head, *(f"  {heading:12} {told}" for heading, told in lines_of(card))])
+
+
+def markdown(card: dict[str, Any]) -> str:
+    """A card as a page, with the header that the Hugging Face Hub reads."""
+    name = card.get("name", card["model"])
+    head = ["---", f"license: {card.get('licence', LICENCE).lower()}", "library_name: lecture-zoo"]
+    head += ["tags:", f"- {card['model']}", "---", "", f"# {name}", "", card.get("title", ""), ""]
+    load = f'net = zoo.load("hf://OWNER/{name}")  # or the folder that this page lies in'
+    code = ["```python", "import zoo", "", load, "```", ""]
+    rows = [f"| {heading} | {told.replace('|', chr(92) + '|')} |" for heading, told in lines_of(card)]
+    return "\n".join([*head, *code, "| | |", "|---|---|", *rows, ""])
