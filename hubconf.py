@@ -1,8 +1,8 @@
-"""Entry points of torch.hub: a function for each trained network that ships, `mnist_lenet`, and for each model, `lenet`.
+"""Entry points of torch.hub: for each trained network that ships, `mnist_lenet`, and for each model, `lenet`.
 
-    import torch
-    net = torch.hub.load("/path/to/the/zoo", "mnist_lenet", source="local")
-    print(net.predict("seven.png"))
+import torch
+net = torch.hub.load("/path/to/the/zoo", "mnist_lenet", source="local")
+print(net.predict("seven.png"))
 """
 
 from collections.abc import Callable

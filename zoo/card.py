@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.errors import short
+from zoo.errors import CheckpointError, short
 from zoo.evaluate import PLACES
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
@@ -129,7 +129,18 @@ def checksum(data: Any) -> str:
 
 
 def lines_of(card: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a person wants to know, as pairs of a heading and a text; what a card does not say is left out."""
+    """What a person wants to know, as pairs of a heading and a text; what a card does not say is left out.
+
+    Raises CheckpointError for a card that nobody of the zoo has written.
+    """
+    try:
+        return told_by(card)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise CheckpointError(f"the card is not in order: {type(error).__name__}: {str(error)[:80]}") from error
+
+
+def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """The same of a card in order."""
     told: list[tuple[str, str]] = []
 
     def tell(heading: str, text: Any) -> None:
@@ -146,15 +157,16 @@ def lines_of(card: dict[str, Any]) -> list[tuple[str, str]]:
     tell("trained by", card.get("command"))
     tell("took", f"{card['minutes']:.1f} minutes on {card['hardware']}" if "hardware" in card else "")
     settings = ", ".join(f"{key}={short(value)}" for key, value in card.get("data_arguments", {}).items())
-    licence = card.get("data_licence", "not stated")
-    tell("data", f"{card['data']}({settings}), licence: {licence}" if "data" in card else "")
+    of_data = card.get("data_licence", "not stated")
+    tell("data", f"{card['data']}({settings}), licence: {of_data}" if "data" in card else "")
     tell("test items", f"SHA-256 {card['data_sha256']}" if "data_sha256" in card else "")
     tell("source", card.get("source"))
     tell("deviations", card.get("deviations"))
     tell("limits", card.get("limits"))
     stored = card.get("store")
-    tell("weights", f"{stored}, licence {card['licence']}" if stored else card.get("licence"))
-    tell("version", f"zoo {card['version']}, torch {card['torch']}" if "version" in card else "")
+    licence = f"licence {card['licence']}" if "licence" in card else ""
+    tell("weights", ", ".join(filter(None, (stored, licence))))
+    tell("version", f"zoo {card['version']}, torch {card['torch']}" if "torch" in card else "")
     return told
 
 
@@ -189,14 +201,14 @@ def listed(numbers: list[int]) -> str:
 
 def text(card: dict[str, Any]) -> str:
     """A card for the terminal."""
-    head = f"{card['name']}: {card['title']}" if "name" in card else f"{card['model']}"
+    head = ": ".join(str(card[key]) for key in ("name", "title") if key in card) or card["model"]
     return "\n".join([head, *(f"  {heading:12} {told}" for heading, told in lines_of(card))])
 
 
 def markdown(card: dict[str, Any]) -> str:
     """A card as a page, with the header that the Hugging Face Hub reads."""
     name = card.get("name", card["model"])
-    head = ["---", f"license: {card.get('licence', LICENCE).lower()}", "library_name: lecture-zoo"]
+    head = ["---", f"license: {str(card.get('licence', LICENCE)).lower()}", "library_name: lecture-zoo"]
     head += ["tags:", f"- {card['model']}", "---", "", f"# {name}", "", card.get("title", ""), ""]
     load = f'net = zoo.load("hf://OWNER/{name}")  # or the folder that this page lies in'
     code = ["```python", "import zoo", "", load, "```", ""]

@@ -7,13 +7,16 @@ checked arguments, and nothing that a file holds is ever executed.
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from zoo.checkpoint import COMMENT, LEGACY, MARK, load_weights, plain_content, read_checkpoint, read_file
 from zoo.errors import CheckpointError, DataError
@@ -22,6 +25,8 @@ from zoo.weight_files import unpacked
 
 INDEX = "index.json"  # in zoo/weights/: name -> SHA-256 and size of NAME.safetensors
 PINNED = re.compile(r"(https?://[^#\s]+\.safetensors)#sha256=([0-9a-fA-F]{64})")
+MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full)
+AS_MANY, ROOM = 4, 1 << 24  # times a file's numbers, and numbers beside them, for tables that follow from the arguments
 PUBLISHED = "model.safetensors"  # in a folder that `zoo publish` has made, and in a repository of the Hub
 LONGEST = 60  # letters of a name; what is longer was meant as a path
 ZIP = b"PK\x03\x04"
@@ -131,12 +136,36 @@ def load_network(source: str | Path) -> nn.Module:
 def built(content: dict[str, Any], source: str | Path) -> nn.Module:
     """The network that a content holds, in eval mode; source: what errors call it."""
     about = content["zoo"]
-    network = build("model", about["model"], about["arguments"])
+    with Bounded(sum(weight.numel() for weight in content["state_dict"].values()), source):
+        network = build("model", about["model"], about["arguments"])
     load_weights(network, content, source)
     network.card = about
     if isinstance(transform := about.get("transform"), dict):
         network.transform = transform
     return network.eval()
+
+
+class Bounded(TorchFunctionMode):
+    """While a network is made of what a file says, stops it from taking memory that the file's weights do not fill.
+
+    numbers: of the weights in the file. source: what the error calls it. Raises CheckpointError.
+    """
+
+    def __init__(self, numbers: int, source: str | Path):
+        super().__init__()
+        self.left, self.numbers, self.source = AS_MANY * numbers + ROOM, numbers, source
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count what is about to be made, then make it."""
+        if function in MAKERS:
+            first = args[0] if args else (kwargs or {}).get("size", 0)
+            sides = first if isinstance(first, (tuple, list)) else [a for a in args if isinstance(a, int)]
+            self.left -= math.prod(int(side) for side in sides)
+            if self.left < 0:
+                raise CheckpointError(
+                    f"{self.source} holds {self.numbers:,} numbers, its card asks for a far larger network; not built"
+                )
+        return function(*args, **(kwargs or {}))
 
 
 def adapted(name: str, arguments: dict[str, Any], source: str | Path) -> nn.Module:

@@ -254,12 +254,11 @@ def evaluate(options: argparse.Namespace) -> None:
 def export(options: argparse.Namespace) -> None:
     """A network in a format of others: onnx, torchscript, json."""
     import zoo
-    from zoo.export import ENDINGS
     from zoo.export import export as write
 
     network = zoo.load(options.source)
-    name = network.card.get("name") or Path(options.source).stem
-    path = Path(options.output or f"{name}{ENDINGS.get(options.to, '')}")
+    ending = {"torchscript": "pt"}.get(options.to, options.to)
+    path = Path(options.output or f"{network.card.get('name') or Path(options.source).stem}.{ending}")
     print(write(network, path, options.to))
 
 

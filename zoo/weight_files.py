@@ -69,7 +69,7 @@ def packed(network: nn.Module, card: dict[str, Any], store: str = "float32") -> 
             tensors[name] = weight.half()
         else:
             tensors[name], tensors[name + SCALE] = in_eight_bits(weight)
-    about = {"format": FORMAT, "store": store, "shared": shared, **card}
+    about = {**card, "format": FORMAT, "store": store, "shared": shared}
     return save(tensors, {"format": "pt", "zoo": json.dumps(about)})
 
 

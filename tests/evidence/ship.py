@@ -86,9 +86,9 @@ def page(cards: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# What ships",
         "",
-        "Trained networks, each by the command of its row; `zoo show NAME` has the whole card. Figure: of this very file,",
-        "as it is stored, on the test set. Over seeds: of the experiment. Written by `tests/evidence/ship.py`; a test",
-        "loads each file and measures its figure anew.",
+        "Trained networks, each by the command of its row; `zoo show NAME` has the whole card. Figure: of this very",
+        "file, as it is stored, on the test set. Over seeds: of the experiment. Written by `tests/evidence/ship.py`; a",
+        "test loads each file and measures its figure anew.",
         "",
         "| name | trained by | figure | over seeds | parameters, stored as | MB |",
         "|---|---|---|---|---|---|",
