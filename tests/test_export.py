@@ -13,6 +13,7 @@ import torch
 from test_models import CASES, make
 from torch import Tensor, nn
 
+import zoo
 from zoo.errors import ConfigError, NumericError, OutputError
 from zoo.export import export, reads_sequence
 
@@ -110,6 +111,24 @@ def test_onnx_answers_as_torch_does(
     )
     assert output.shape[0] == "batch"
     check_answers(net, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), 1e-4)
+
+
+SHIPPED = [
+    pytest.param(name, marks=[] if name in ("mnist-lenet", "shakespeare-lstm", "mnist-sda") else pytest.mark.slow)
+    for name in zoo.list_models(pretrained=True)
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_onnx_of_what_ships_answers_as_torch_does(name: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    net = zoo.load(name)
+    session = onnxruntime.InferenceSession(export(net, tmp_path / "net.onnx", "onnx"))
+    x = torch.cat([net.example_input, net.example_input[:1]])  # another number than it was traced with
+    x = torch.randn_like(x) if x.is_floating_point() else torch.randint_like(x, 0, 8)
+    (found,) = session.run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        assert np.abs(found - net(x).numpy()).max() <= 1e-4
 
 
 @pytest.mark.parametrize(("name", "given"), ALL)

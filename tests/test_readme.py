@@ -1,4 +1,4 @@
-"""What the README says, run: its commands in their order, its Python, its layout, its table against the evidence."""
+"""README and docs, run: their commands in their order, their Python, the layout, the table against the evidence."""
 
 import re
 import shlex
@@ -9,13 +9,16 @@ import pytest
 import torch
 from conftest import EXPERIMENTS, FETCHED, ROOT, there
 from record import SEEDS, evidence, header, seconds, summary
+from test_items import digit
 from test_pictures import write_tree
 
 from zoo.cli import command
 from zoo.registry import load_all
+from zoo.shell import main as zoo_command
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL)
+PAGES = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL)]
 
 
 def test_the_commands_and_the_python_run_in_their_order(
@@ -25,12 +28,20 @@ def test_the_commands_and_the_python_run_in_their_order(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text(README)  # the text of the user's own that a command trains on
     write_tree(tmp_path / "pets")  # and pictures
+    digit(7).save("seven.png")
     ran = 0
     for language, text in BLOCKS:
         if language == "python" and "@register" not in text:  # that one is run in test_package.py
             exec(compile(text, "README.md", "exec"), {})
             ran += 1
         for line in text.splitlines() if language == "sh" else []:
+            if line.startswith("zoo "):
+                if line != "zoo evaluate mnist-lenet" or there("mnist"):
+                    with pytest.raises(SystemExit) as ended:
+                        zoo_command(shlex.split(line)[1:])
+                    assert ended.value.code == 0, line
+                    ran += 1
+                continue
             if not line.startswith("python train.py"):
                 continue
             arguments = shlex.split(line)[2:]
@@ -46,7 +57,7 @@ def test_the_commands_and_the_python_run_in_their_order(
                 short.append("trainer.max_steps=4")
             command([*arguments, *short])
             ran += 1
-    assert ran >= 10
+    assert ran >= 20
     assert "usage: python train.py" in capsys.readouterr().out
 
 

@@ -70,7 +70,7 @@ def test_predict(told: Told, tmp_path: Path) -> None:
     lines = out.splitlines()
     assert code == 0 and len(lines) == 3 and lines[0].startswith("folder/3.png: 3 (") and "% sure; then" in lines[0]
     row = json.loads(told("predict", "mnist-lenet", "folder/8.png", "--json")[1])
-    assert row["item"] == "folder/8.png" and row["label"] == "8" and 0.3 < row["probability"] <= 1
+    assert row["item"] == "folder/8.png" and row["classes"][0] == "8" and 0.3 < row["probabilities"][0] <= 1
     assert told("predict", "pass-class", "4,5")[1].startswith("4,5: passed (91")
     assert told("predict", "recall-lstm", "d a b ?")[1].startswith("d a b ?: d (")
 

@@ -47,9 +47,8 @@ def written(grey: Tensor, size: int, writing: dict[str, Any]) -> Tensor:
 def ink_of(grey: Tensor) -> Tensor:
     """Ink (N, h, w) float32 in [0, 1]: how far each pixel is from the paper, which is what most of the edge shows."""
     edge = torch.cat([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], 1)  # (N, 2 h + 2 w)
-    dark = edge.sum(1, dtype=torch.int64) == 0  # nearly all of MNIST: nothing to be found out
-    if bool(dark.all()):
-        return grey.float().div_(255)
+    if bool(((edge == 0).sum(1) > edge.shape[1] // 2).all()):  # white on black, as MNIST is: there is no more to find
+        return grey / 255
     paper = edge.float().median(1).values[:, None, None]  # (N, 1, 1)
     pixels = grey.float()
     dark_on_light = (paper - pixels) / paper.clamp(min=1)
@@ -59,24 +58,23 @@ def ink_of(grey: Tensor) -> Tensor:
 
 def in_place(ink: Tensor, writing: dict[str, Any]) -> Tensor:
     """Which of the pictures (N, s, s) show what is written in its box and in the middle, (N,) bool."""
-    s = ink.shape[1]
-    rows, columns = ink.sum(2), ink.sum(1)  # (N, s)
-    height, width = (extent(profile > 0) for profile in (rows, columns))
-    fits = torch.maximum(height, width) <= writing["box"]
-    fits &= torch.maximum(height, width) >= writing["box"] * 3 // 4
+    s, box = ink.shape[1], writing["box"]
+    profiles = torch.stack([ink.sum(2), ink.sum(1)])  # (2, N, s), of rows and columns
+    longest = extent(profiles > 0).amax(0)  # (N,)
+    fits = (longest <= box) & (longest >= box * 3 // 4)
     if writing["centre"] == "mass":
-        mass = rows.sum(1).clamp(min=1e-6)
-        for profile in (rows, columns):
-            fits &= (profile @ torch.arange(s, dtype=torch.float32) / mass - s // 2).abs() <= SAME
+        mass = profiles[0].sum(1).clamp(min=1e-6)  # (N,)
+        centres = profiles @ torch.arange(s, dtype=torch.float32) / mass  # (2, N)
+        fits &= ((centres - s // 2).abs() <= SAME).all(0)
     return fits
 
 
 def extent(there: Tensor) -> Tensor:
-    """From the first to the last place that is set, (N,) of (N, s)."""
-    s = there.shape[1]
-    first = there.int().argmax(1)
-    last = s - 1 - there.flip(1).int().argmax(1)
-    return (last - first + 1) * there.any(1)
+    """From the first to the last place that is set along the last dimension, (...) of (..., s); 0 where none is."""
+    places = torch.arange(1, there.shape[-1] + 1)
+    last = (there * places).amax(-1)
+    backward = (there * places.flip(0)).amax(-1)  # from the other end
+    return (last + backward - there.shape[-1]) * (last > 0)
 
 
 def placed(ink: Tensor, size: int, writing: dict[str, Any]) -> Tensor:

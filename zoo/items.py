@@ -52,7 +52,7 @@ def ready(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> tuple[Ten
 
 
 def images(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
-    """Pictures (N, C, s, s) float32."""
+    """Pictures (N, C, s, s) float32; in memory the channels of a pixel lie side by side: convolutions go faster so."""
     from zoo.data.picture_files import scaled
     from zoo.handwriting import written
 
@@ -63,7 +63,7 @@ def images(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
             return scaled(written(grey, transform["size"], transform["writing"]), transform)
         except ValueError as error:
             raise DataError(f"one of the {len(items):,} pictures cannot be read: {error}") from error
-    return torch.stack([image(item, transform) for item in items])
+    return torch.stack([image(item, transform).movedim(0, -1) for item in items]).movedim(-1, 1)
 
 
 def image(item: Any, transform: dict[str, Any]) -> Tensor:
@@ -175,10 +175,12 @@ def read_array(path: Path) -> Tensor:
                 head = stream.read(4)
                 shape = [int.from_bytes(stream.read(4), "big") for _ in range(head[3])] if len(head) == 4 else []
                 size = math.prod(shape)
-                raw = stream.read(size + 1) if head[:3] == b"\0\0\x08" and size <= LARGEST else b""
-            if not raw or len(raw) != size:
-                raise ValueError(f"it does not hold the {size:,} bytes that its head declares")
-            array = np.frombuffer(bytearray(raw), dtype=np.uint8).reshape(shape)
+                if head[:3] != b"\0\0\x08" or not 0 < size <= LARGEST:
+                    raise ValueError(f"its head declares no bytes, or more than {LARGEST:,}")
+                raw = bytearray(size)
+                if stream.readinto(raw) != size or stream.read(1):
+                    raise ValueError(f"it does not hold the {size:,} bytes that its head declares")
+            array = np.frombuffer(raw, dtype=np.uint8).reshape(shape)
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     tensor = as_bytes(array)

@@ -5,6 +5,7 @@ zoo/errors.py lists them.
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ SOURCE = "a name of `zoo list`, a run's directory, a .ckpt, a .safetensors, hf:/
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command, and turn every error into one line and an exit code."""
+    gc.disable()  # a collection looks at each of the million objects that imports make, and frees none
     try:
         options = parser().parse_args(arguments)
         options.command(options)
@@ -170,7 +172,7 @@ def predict(options: argparse.Namespace) -> None:
             wrong.append(answer)
             print(f"error: {answer}", file=sys.stderr)
         else:
-            say({"item": name, **answer._asdict()}, f"{name}: {answer}", options.json)
+            print(json.dumps({"item": name, **answer._asdict()}) if options.json else f"{name}: {answer}")
     if wrong:
         raise DataError(f"{len(wrong)} could not be read")
 

@@ -256,6 +256,6 @@ def picture_input(image: "Image", transform: dict[str, Any]) -> Tensor:
 def scaled(pixels: Tensor, transform: dict[str, Any]) -> Tensor:
     """Values in [0, 1] -> standardised: grey ones (N, s, s) to (N, 1, s, s), else (s, s, C) to (C, s, s)."""
     if "writing" in transform:
-        return pixels[:, None].sub_(transform["mean"]).div_(transform["std"])
+        return pixels.sub_(transform["mean"]).div_(transform["std"])[..., None].movedim(-1, 1)
     mean, std = (torch.tensor(transform[key]) for key in ("mean", "std"))
     return ((pixels - mean) / std).movedim(2, 0)

@@ -13,21 +13,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-AT_ONCE = 500  # items in one pass through the network
+AT_ONCE = 200  # items in one pass through the network: what becomes of them stays in the processor's cache
 SHOWN = 5  # classes that an answer ranks
 
 
 class Prediction(NamedTuple):
-    """The likeliest class, its probability in [0, 1], and the five likeliest classes with theirs."""
+    """The five likeliest classes, the likeliest first, and their probabilities in [0, 1]."""
 
-    label: str
-    probability: float
-    ranking: list[tuple[str, float]]
+    classes: list[str]
+    probabilities: list[float]
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return self.classes[0]
+
+    @property
+    def probability(self) -> float:
+        """How sure the network is of it."""
+        return self.probabilities[0]
 
     def __str__(self) -> str:
         """`7 (99.8 % sure; then 1: 0.1 %)`."""
-        second = f"; then {self.ranking[1][0]}: {self.ranking[1][1]:.1%}" if len(self.ranking) > 1 else ""
-        return f"{self.label} ({self.probability:.1%} sure{second})".replace("%", " %")
+        k, p = self
+        return f"{k[0]} ({100 * p[0]:.1f} % sure; then {k[1]}: {100 * p[1]:.1f} %)"
 
 
 def class_logits(logits: Tensor) -> Tensor:
@@ -67,8 +76,8 @@ class Classifier(TakesThings):
         names, answers = self.transform.get("classes"), []
         for start in range(0, len(items), AT_ONCE):
             p = class_logits(self(*self.inputs(items[start : start + AT_ONCE]))).softmax(1)  # (B, K)
+            names = names or [str(k) for k in range(p.shape[1])]
             best = p.topk(min(SHOWN, p.shape[1]))
-            for row in zip(best.indices.tolist(), best.values.tolist(), strict=True):
-                ranking = [(names[k] if names else str(k), value) for k, value in zip(*row, strict=True)]
-                answers.append(Prediction(*ranking[0], ranking))
+            classes = [[names[k] for k in row] for row in best.indices.tolist()]
+            answers += map(Prediction, classes, best.values.tolist())
         return answers
