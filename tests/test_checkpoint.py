@@ -141,9 +141,13 @@ def test_whatever_stands_in_a_file_with_a_right_mark_is_one_line(path: Path) -> 
         write_checkpoint({**good, "more": Odd(recipe)}, path)
         with pytest.raises(CheckpointError, match="not loaded"):
             zoo.load(str(path))
-    for arguments in ({"in_features": "3", "num_classes": 4}, {"in_features": 10**15, "num_classes": 4}):
+    for features, kind, words in (
+        ("3", ConfigError, "in_features must be of type int"),
+        (10**15, CheckpointError, "asks for a far larger network"),
+    ):
+        arguments = {"in_features": features, "num_classes": 4}
         write_checkpoint({**good, "zoo": {"model": "mlp", "arguments": arguments}}, path)
-        with pytest.raises(ConfigError):
+        with pytest.raises(kind, match=words):
             zoo.load(str(path))
 
 

@@ -7,7 +7,9 @@ that the Hugging Face Hub and GitHub show.
 import hashlib
 import importlib
 import inspect
+import shutil
 import statistics
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from zoo.errors import CheckpointError, short
 from zoo.evaluate import PLACES
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
+HEADING = 17  # letters of a heading in the terminal: test/acc_of_bayes
 LEFT_OUT = ("run_dir", "logger", "figures", "trainer.progress", "data.root", "data.cache", "ckpt_path")
 UNSAID = ("fingerprint", "stopped_early", "metrics", "processes")  # of a checkpoint: what only a run needs
 
@@ -155,7 +158,10 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
         tell(name, f"{value:.4f}" + (f", promised {promise[0]:g} to {promise[1]:g}" if promise else ""))
     tell("over seeds", over_seeds_of(card))
     tell("trained by", card.get("command"))
-    tell("took", f"{card['minutes']:.1f} minutes on {card['hardware']}" if "hardware" in card else "")
+    if "hardware" in card:
+        minutes = card["minutes"]
+        time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{60 * minutes:.0f} s"
+        tell("took", f"{time} on {card['hardware']}")
     settings = ", ".join(f"{key}={short(value)}" for key, value in card.get("data_arguments", {}).items())
     of_data = card.get("data_licence", "not stated")
     tell("data", f"{card['data']}({settings}), licence: {of_data}" if "data" in card else "")
@@ -165,7 +171,7 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
     tell("limits", card.get("limits"))
     stored = card.get("store")
     licence = f"licence {card['licence']}" if "licence" in card else ""
-    tell("weights", ", ".join(filter(None, (stored, licence))))
+    tell("weights", ", ".join(filter(None, (stored and f"stored as {stored}", licence))))
     tell("version", f"zoo {card['version']}, torch {card['torch']}" if "torch" in card else "")
     return told
 
@@ -200,9 +206,14 @@ def listed(numbers: list[int]) -> str:
 
 
 def text(card: dict[str, Any]) -> str:
-    """A card for the terminal."""
+    """A card for the terminal, as wide as that is."""
     head = ": ".join(str(card[key]) for key in ("name", "title") if key in card) or card["model"]
-    return "\n".join([head, *(f"  {heading:12} {told}" for heading, told in lines_of(card))])
+    width = max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
+    lines = [
+        textwrap.fill(told, width, initial_indent=f"  {heading:{HEADING}} ", subsequent_indent=" " * (HEADING + 3))
+        for heading, told in lines_of(card)
+    ]
+    return "\n".join([head, *lines])
 
 
 def markdown(card: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ Input:   x (B, 3, 224, 224) float32, standardised pixels; (B, V, 3, 224, 224): V
          paper's ten crops, whose probabilities are averaged. variant=cifar: 32 instead of 224.
 Output:  logits (B, num_classes) float32; of several views, the logarithms of the mean probabilities.
 Result:  configs/experiment/imagenet_alexnet_paper.yaml, imagenet_alexnet_torchvision.yaml, cifar10_alexnet.yaml.
-Differs: by variant, as below. variant="cifar" is ours, for pictures of 32x32: fewer and narrower layers, no response
-         normalisation, and it starts as He et al. 2015 do.
+Differs: by variant, as the table in this file says. variant="cifar" is ours, for pictures of 32x32: narrower layers, no
+         response normalisation, and it starts as He et al. 2015 do.
 
                     paper               single         torchvision    cifar
     maps            96 256 384 384 256  the same       64 192 384     64 128 256 192 192

@@ -9,8 +9,8 @@ Input:   x (B, C) int64: the numbers of C words, whose vectors are averaged; C =
 Output:  logits (B, V) float32: which words may stand near them (skip-gram), or between them (CBOW).
 Result:  configs/experiment/english_skipgram.yaml, english_cbow.yaml, text8_skipgram.yaml, text8_cbow.yaml,
          pydoc_skipgram.yaml.
-Differs: from the published program for speed, as listed below: the words of a chunk of text share one product for all
-         windows, and their negatives; weights change once per block of words.
+Differs: from the published program for speed, as zoo/models/word2vec.py lists: the words of a chunk of text share one
+         product for all windows, and their negatives; weights change once per block of words.
 
 It learns by plain stochastic gradient descent whose two lines stand in `update`, beside the loss that they belong to;
 tests/test_word2vec.py holds them equal to autograd. Where that deviates from the published program, for speed:
