@@ -6,9 +6,6 @@ import os
 import pickle
 import random
 import struct
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -213,21 +210,6 @@ def test_a_header_that_declares_more_than_there_is_takes_no_memory(path: Path) -
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(100))
     with pytest.raises(CheckpointError, match="is damaged"):
         zoo.load(path)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any, **options: Any):
-            super().__init__(*args, directory=str(tmp_path), **options)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
 
 
 def test_from_an_address_only_with_its_sha256(
