@@ -5,33 +5,33 @@ net = torch.hub.load("/path/to/the/zoo", "mnist_lenet", source="local")
 print(net.predict("seven.png"))
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable as _Callable  # torch.hub lists every callable without an underscore
+from typing import Any as _Any
 
 import zoo
 
 dependencies = ["torch", "safetensors", "PIL"]
 
 
-def trained(name: str) -> Callable[[], Any]:
+def _trained(name: str) -> _Callable[[], _Any]:
     """The entry point of a network of `zoo.list_models(pretrained=True)`."""
 
-    def entry() -> Any:
+    def entry() -> _Any:
         return zoo.load(name)
 
     entry.__doc__ = f'The trained network {name}, in eval mode: zoo.load("{name}").'
     return entry
 
 
-def untrained(name: str) -> Callable[..., Any]:
+def _untrained(name: str) -> _Callable[..., _Any]:
     """The entry point of a model of `zoo.list_models()`."""
 
-    def entry(pretrained: str | None = None, **arguments: Any) -> Any:
+    def entry(pretrained: str | None = None, **arguments: _Any) -> _Any:
         return zoo.create(name, pretrained=pretrained, **arguments)
 
     entry.__doc__ = f'A network to be trained, zoo.create("{name}", ...); pretrained: what it starts from.'
     return entry
 
 
-globals().update({name: untrained(name) for name in zoo.list_models()})
-globals().update({name.replace("-", "_"): trained(name) for name in zoo.list_models(pretrained=True)})
+globals().update({_name: _untrained(_name) for _name in zoo.list_models()})
+globals().update({_name.replace("-", "_"): _trained(_name) for _name in zoo.list_models(pretrained=True)})

@@ -36,7 +36,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ARGUMENTS = {"in_features": 3, "num_classes": 4, "hidden_sizes": [5]}
-CARD = {"model": "mlp", "arguments": ARGUMENTS, "transform": {"kind": "numbers", "mean": 0.25}, "title": "A test"}
+NUMBERS = {"kind": "numbers", "features": ["a", "b", "c"], "scale": [0.25, 1.0, 1.0]}
+CARD = {"model": "mlp", "arguments": ARGUMENTS, "transform": NUMBERS, "title": "A test"}
 WEIGHTS = "model.safetensors"
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,29 @@ def test_the_line_of_a_pen_is_no_hair() -> None:
     draw.line([(200, 150), (420, 150), (300, 480)], fill=0, width=3)  # a seven
     answer = zoo.load("mnist-lenet").predict(image)
     assert answer.label == "7" and answer.probability > 0.9
+
+
+@pytest.mark.parametrize("kind", ["light from one side", "noise", "a speck", "a line around it"])
+def test_what_a_telephone_makes_of_it_is_read_too(kind: str) -> None:
+    noise = np.random.default_rng(0)
+
+    def seen(image: Image.Image) -> Image.Image:
+        pixels = np.asarray(image, dtype=np.float64)
+        if kind == "light from one side":
+            pixels = pixels / 255 * np.linspace(230, 100, pixels.shape[1])
+        elif kind == "noise":
+            pixels = 20 + 0.8 * pixels + noise.normal(0, 20, pixels.shape)
+        elif kind == "a speck":
+            pixels = pixels.copy()
+            pixels[3, 3] = 0
+        else:
+            image = image.copy()
+            ImageDraw.Draw(image).rectangle((5, 5, image.width - 6, image.height - 6), outline=0)
+            return image
+        return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+    answers = zoo.load("mnist-lenet").predict_all([seen(digit(number)) for number in range(10)])
+    assert sum(int(answer.label) == number for number, answer in enumerate(answers)) >= 9
 
 
 def test_transparency_is_paper_whatever_the_ink() -> None:
@@ -188,8 +212,6 @@ def test_the_words_of_a_review_are_read(train: Any) -> None:
 
 
 def test_files_of_many_pictures(tmp_path: Path) -> None:
-    import zipfile
-
     pictures = np.stack([np.asarray(digit(number).resize((28, 28))) for number in (1, 7)])
     np.save(tmp_path / "two.npy", pictures)
     raw = b"\0\0\x08\x03" + struct.pack(">3I", *pictures.shape) + pictures.tobytes()
@@ -203,7 +225,7 @@ def test_files_of_many_pictures(tmp_path: Path) -> None:
             archive.write(path, path.name)
     net = zoo.load("mnist-lenet")
     for name in ("two.npy", "two-idx3-ubyte", "two-idx3-ubyte.gz", "folder", "two.zip"):
-        names, items = found_in(str(tmp_path / name), net.transform)
+        ((names, items),) = found_in(str(tmp_path / name), net.transform)
         assert len(names) == 2
         assert [answer.label for answer in net.predict_all(items)] == ["1", "7"], name
     for name, content in (
@@ -211,21 +233,37 @@ def test_files_of_many_pictures(tmp_path: Path) -> None:
         ("long-idx3-ubyte", raw + b"x"),
         ("bomb-idx3-ubyte.gz", gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 2**31, 2**31))),
         ("labels-idx1-ubyte", b"\0\0\x08\x01" + struct.pack(">I", 2) + b"\1\7"),
-        ("pickled.npy", pickled()),
+        ("pickled.npy", saved(np.array([{"a": 1}], dtype=object))),
+        ("numbers.npy", saved(np.zeros((2, 9, 9), dtype=">u2"))),
+        ("columns.npy", saved(np.asfortranarray(np.zeros((2, 9, 8), dtype=np.uint8)))),
+        ("none.npy", saved(np.zeros((0, 28, 28), dtype=np.uint8))),
+        ("huge.npy", saved(np.zeros((1, 28, 28), dtype=np.uint8)).replace(b"(1, 28, 28)", b"(9999999, 28, 28)")),
         ("empty.npy", b""),
         ("empty-idx3-ubyte.gz", b""),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name.replace(".", r"\.")) as caught:
-            found_in(str(tmp_path / name), net.transform)
+            list(found_in(str(tmp_path / name), net.transform))
         assert "\n" not in str(caught.value)
 
 
-def pickled() -> bytes:
-    """An array of objects, which NumPy would unpickle."""
+def saved(array: np.ndarray) -> bytes:
+    """An array as NumPy saves it; one of objects it would unpickle."""
     buffer = io.BytesIO()
-    np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(buffer, array, allow_pickle=True)
     return buffer.getvalue()
+
+
+def test_a_picture_in_an_archive_that_unpacks_to_gigabytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.data import picture_files
+
+    monkeypatch.setattr(picture_files, "LARGEST", 50_000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(60_000))
+    ((names, error), *_) = found_in(str(tmp_path / "bomb.zip"), zoo.load("mnist-lenet").transform)
+    assert names[0].endswith("bomb.zip/a.png") and "it unpacks to 60,000 bytes" in str(error)
 
 
 def test_an_autoencoder_reconstructs_a_picture(train: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import load as any_reader
 from safetensors.torch import save as any_writer
 
 import zoo
+from zoo.checkpoint import write_checkpoint
 from zoo.errors import CheckpointError, ConfigError
 from zoo.registry import MISSING, load_all
 from zoo.weight_files import FORMAT, STORES, packed, unpacked
@@ -177,18 +179,16 @@ def test_targets_of_hydra_are_plain_text_to_us(path: Path, tmp_path: Path, place
     assert not (tmp_path / "exploded").exists()
 
 
-def test_tags_in_the_yaml_of_a_run_do_nothing(path: Path, tmp_path: Path) -> None:
+def test_tags_in_the_yaml_of_a_run_do_nothing(train: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     from zoo.shell import main
 
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "config.yaml").write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path / 'exploded'}']\n")
-    (run / "model.safetensors").write_bytes(path.read_bytes())
-    (run / "result.json").write_text("{}")
-    zoo.load(run)
-    for command in ("card", "publish"):
-        with pytest.raises(SystemExit):
-            main([command, str(run)])
+    train("experiment=xor_mlp", "run_dir=run", "figures=false", "logger=csv", "trainer.max_epochs=1")
+    (tmp_path / "run" / "config.yaml").write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path / 'exploded'}']\n")
+    zoo.load("run")
+    for command in ("card", "evaluate", "publish"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "run"])
+        assert ended.value.code == 0
     assert not (tmp_path / "exploded").exists()
 
 
@@ -196,6 +196,41 @@ def test_a_small_file_that_asks_for_a_huge_network_takes_no_memory(path: Path) -
     huge = ARGUMENTS | {"hidden_sizes": [100_000, 100_000]}
     path.write_bytes(with_header(path.read_bytes(), lambda text: json.dumps(json.loads(text) | {"arguments": huge})))
     with pytest.raises(CheckpointError, match="holds 1,754 numbers, its card asks for a far larger network"):
+        zoo.load(path)
+    with pytest.raises(CheckpointError, match="asks for a far larger network"):
+        zoo.create("mlp", pretrained=path)
+    deep = ARGUMENTS | {"hidden_sizes": [1] * 10_000}  # small, but many
+    path.write_bytes(with_header(path.read_bytes(), lambda text: json.dumps(json.loads(text) | {"arguments": deep})))
+    with pytest.raises(CheckpointError, match="asks for a far larger network"):
+        zoo.load(path)
+
+
+@pytest.mark.parametrize(
+    "weight", [torch.zeros(()).expand(9000, 9000), torch.zeros(3, device="meta"), torch.zeros(3) * 1j]
+)
+def test_weights_that_a_checkpoint_only_claims_to_hold_are_refused(weight: torch.Tensor, tmp_path: Path) -> None:
+    content = {"zoo": {"model": "mlp", "arguments": ARGUMENTS}, "state_dict": {"network.layers.0.weight": weight}}
+    write_checkpoint(content, tmp_path / "net.ckpt")
+    with pytest.raises(CheckpointError, match="which it does not hold|something other than a dense tensor"):
+        zoo.load(tmp_path / "net.ckpt")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        {"kind": ["a"]},
+        {"kind": "numbers"},
+        {"kind": "image", "size": 30_000, "channels": 1, "mean": 0, "std": 1},
+        {"kind": "image", "size": 28, "channels": 1, "mean": "x", "std": 1},
+        {"kind": "image", "size": 28, "channels": 1, "mean": 0, "std": 1, "writing": {"box": 99, "centre": "mass"}},
+        {"kind": "symbols", "vocabulary": "ab", "length": 10**12, "blank": "a"},
+    ],
+)
+def test_a_transform_out_of_order_is_refused(transform: dict[str, Any], path: Path) -> None:
+    path.write_bytes(
+        with_header(path.read_bytes(), lambda text: json.dumps(json.loads(text) | {"transform": transform}))
+    )
+    with pytest.raises(CheckpointError, match="its transform is not in order"):
         zoo.load(path)
 
 

@@ -7,6 +7,8 @@ that the Hugging Face Hub and GitHub show.
 import hashlib
 import importlib
 import inspect
+import json
+import re
 import shutil
 import statistics
 import textwrap
@@ -21,6 +23,7 @@ from zoo.evaluate import PLACES
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
 HEADING = 17  # letters of a heading in the terminal: test/acc_of_bayes
+FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 LEFT_OUT = ("run_dir", "logger", "figures", "trainer.progress", "data.root", "data.cache", "ckpt_path")
 UNSAID = ("fingerprint", "stopped_early", "metrics", "processes")  # of a checkpoint: what only a run needs
 
@@ -61,13 +64,41 @@ def card_of(
     }
 
 
+def with_result(content: dict[str, Any], run: Path) -> dict[str, Any]:
+    """The content of a run's checkpoint, its card with what result.json says of it, where the run has been finished."""
+    try:
+        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        told = {
+            "metrics": {name: float(value) for name, value in result["metrics"].items()},
+            "title": title_of(content["zoo"]),
+            "command": command_of(result),
+            "promised": result["expect"],
+            "hardware": hardware(result),
+            "minutes": round(seconds(result) / 60, 2),
+            "parameters": int(result["parameters"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return content  # stopped before its end, or not this zoo's: the checkpoint says enough to be loaded
+    return content | {"zoo": content["zoo"] | told}
+
+
+def file_name(text: Any) -> str:
+    """A text of somebody's file as the name of a file here: nothing that leads elsewhere."""
+    return text if isinstance(text, str) and FILE_NAME.fullmatch(text) else "network"
+
+
+def plain(value: Any) -> str:
+    """A text of somebody's file as one line that does nothing to a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+
+
 def title_of(about: dict[str, Any]) -> str:
     """What the experiment says of itself in `--help`."""
     from importlib.resources import files
 
     path = files("zoo.configs") / "experiment" / f"{Path(str(about.get('experiment'))).name}.yaml"
     if path.is_file():
-        return path.read_text().partition("\n# ")[2].partition("\n")[0]
+        return path.read_text(encoding="utf-8").partition("\n# ")[2].partition("\n")[0]
     return f"{about['model']} on {about['data']}"
 
 
@@ -148,14 +179,17 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
 
     def tell(heading: str, text: Any) -> None:
         if text not in (None, "", {}, []):
-            told.append((heading, str(text)))
+            told.append((plain(heading), plain(text)))
 
     arguments = ", ".join(f"{key}={short(value)}" for key, value in card.get("arguments", {}).items())
     tell("network", f"{card['model']}({arguments})")
     tell("parameters", f"{card['parameters']:,}" if "parameters" in card else "")
     for name, value in figures(card).items():
         promise = card.get("promised", {}).get(name)
-        tell(name, f"{value:.4f}" + (f", promised {promise[0]:g} to {promise[1]:g}" if promise else ""))
+        covered = (card["metrics"].get(f"{name}/{part}") for part in ("covered", "total"))
+        over = " of {:g} of the {:g} that there are".format(*covered) if f"{name}/covered" in card["metrics"] else ""
+        promised = f", promised {promise[0]:g} to {promise[1]:g}" if promise else ""
+        tell(name, f"{number(value)}{over}{promised}")
     tell("over seeds", over_seeds_of(card))
     tell("trained by", card.get("command"))
     if "hardware" in card:
@@ -163,8 +197,8 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
         time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{60 * minutes:.0f} s"
         tell("took", f"{time} on {card['hardware']}")
     settings = ", ".join(f"{key}={short(value)}" for key, value in card.get("data_arguments", {}).items())
-    of_data = card.get("data_licence", "not stated")
-    tell("data", f"{card['data']}({settings}), licence: {of_data}" if "data" in card else "")
+    of_data = f", licence: {card['data_licence']}" if "data_licence" in card else ""
+    tell("data", f"{card['data']}({settings}){of_data}" if "data" in card else "")
     tell("test items", f"SHA-256 {card['data_sha256']}" if "data_sha256" in card else "")
     tell("source", card.get("source"))
     tell("deviations", card.get("deviations"))
@@ -184,7 +218,17 @@ def figures(card: dict[str, Any]) -> dict[str, float]:
 
 def headline(card: dict[str, Any]) -> str:
     """The promised figure: `test/acc 0.9922`."""
-    return ", ".join(f"{name} {card['metrics'][name]:.4f}" for name in card["promised"])
+    return ", ".join(f"{name} {number(card['metrics'][name])}" for name in card["promised"])
+
+
+def number(value: float) -> str:
+    """`0.9922`, and of a count `96`."""
+    return f"{value:g}" if value >= 10 else f"{value:.4f}"
+
+
+def escaped(text: str) -> str:
+    """A text in a cell of Markdown's."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def over_seeds_of(card: dict[str, Any]) -> str:
@@ -207,21 +251,29 @@ def listed(numbers: list[int]) -> str:
 
 def text(card: dict[str, Any]) -> str:
     """A card for the terminal, as wide as that is."""
-    head = ": ".join(str(card[key]) for key in ("name", "title") if key in card) or card["model"]
+    head = plain(": ".join(str(card[key]) for key in ("name", "title") if key in card) or card["model"])
     width = max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
-    lines = [
-        textwrap.fill(told, width, initial_indent=f"  {heading:{HEADING}} ", subsequent_indent=" " * (HEADING + 3))
-        for heading, told in lines_of(card)
-    ]
+    lines = []
+    for heading, told in lines_of(card):
+        start = f"  {heading:{HEADING}} "
+        options = {"break_long_words": False, "break_on_hyphens": False}
+        lines.append(textwrap.fill(told, width, initial_indent=start, subsequent_indent=" " * len(start), **options))
     return "\n".join([head, *lines])
 
 
 def markdown(card: dict[str, Any]) -> str:
     """A card as a page, with the header that the Hugging Face Hub reads."""
-    name = card.get("name", card["model"])
-    head = ["---", f"license: {str(card.get('licence', LICENCE)).lower()}", "library_name: lecture-zoo"]
-    head += ["tags:", f"- {card['model']}", "---", "", f"# {name}", "", card.get("title", ""), ""]
+    name, licence = (plain(card.get(key, other)) for key, other in (("name", card["model"]), ("licence", LICENCE)))
+    head = [
+        "---",
+        f"license: {licence.lower()}",
+        "library_name: lecture-zoo",
+        "tags:",
+        f"- {plain(card['model'])}",
+        "---",
+    ]
+    head += ["", f"# {name}", "", escaped(plain(card.get("title", ""))), ""]
     load = f'net = zoo.load("hf://OWNER/{name}")  # or the folder that this page lies in'
     code = ["```python", "import zoo", "", load, "```", ""]
-    rows = [f"| {heading} | {told.replace('|', chr(92) + '|')} |" for heading, told in lines_of(card)]
+    rows = [f"| {escaped(heading)} | {escaped(told)} |" for heading, told in lines_of(card)]
     return "\n".join([*head, *code, "| | |", "|---|---|", *rows, ""])

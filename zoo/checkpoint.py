@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from zoo.errors import CheckpointError, OutputError, short
-from zoo.weight_files import what_it_is
+from zoo.weight_files import check_weights, what_it_is
 
 MARK = b"zoo-sha256="
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # how files of torch began before 2020
@@ -78,9 +78,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
     weights = content.get("state_dict") if named else None
     if not isinstance(weights, dict):
         raise CheckpointError(f"{text} does not say which network it holds; not a checkpoint of the zoo")
-    for name, value in weights.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-            raise CheckpointError(f"{text} holds something other than a dense tensor as weight {name!r}")
+    check_weights(weights, text)
     return content
 
 
@@ -104,6 +102,8 @@ def plain_content(raw: bytes, source: str) -> Any:
 def read_file(path: Path) -> bytes:
     """The bytes of a file. Raises CheckpointError."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise CheckpointError(f"cannot read checkpoint {path}: it is no regular file")
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
@@ -140,6 +140,6 @@ def other_head(own: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -
     """The weights of the last layer, if all that it differs in is the number of its outputs, the first dimension."""
     layer = list(own)[-1].rpartition(".")[0]
     head = [name for name in own if name.rpartition(".")[0] == layer]
-    if all(name in weights and own[name].shape[1:] == weights[name].shape[1:] for name in head):
+    if layer and all(name in weights and own[name].shape[1:] == weights[name].shape[1:] for name in head):
         return [name for name in head if own[name].shape != weights[name].shape]
     return []

@@ -51,14 +51,19 @@ def evaluate(network: nn.Module, data: Any) -> dict[str, float]:
     return {f"test/{name}": round(float(value), 6) for name, value in found.items()}
 
 
-def disagreements(card: dict[str, Any], found: dict[str, float]) -> list[str]:
+def figures_of_test(card: dict[str, Any]) -> dict[str, float]:
+    """The figures of a card that are of the test set; those of training and validation are not measured anew."""
+    metrics = card.get("metrics")
+    pairs = metrics.items() if isinstance(metrics, dict) else ()
+    return {name: value for name, value in pairs if isinstance(value, (int, float)) and name.startswith("test/")}
+
+
+def disagreements(stated: dict[str, float], found: dict[str, float]) -> list[str]:
     """Where the figures of a card and those found differ by more than rounding: a line for each."""
     lines = []
-    for name, stated in card["metrics"].items():
-        if not name.startswith("test/"):
-            continue  # of training and validation: not measured anew
+    for name, value in stated.items():
         now = found.get(name)
-        allowed = WRITTEN.get(name, CLOSE * max(1.0, abs(stated)))
-        if now is None or not abs(now - stated) <= allowed:
-            lines.append(f"{name}: the card says {stated:.4f}, found {'nothing' if now is None else f'{now:.4f}'}")
+        allowed = WRITTEN.get(name, CLOSE * max(1.0, abs(value)))
+        if now is None or not abs(now - value) <= allowed:
+            lines.append(f"{name}: the card says {value:.4f}, found {'nothing' if now is None else f'{now:.4f}'}")
     return lines

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FAINT = 0.2  # what has less than this share of the strongest ink is paper
+COARSE = 64  # side of the picture in which pieces of ink are told apart
+DENSE = 0.35  # what has less than this share of the strongest ink there is noise
 THINNEST = 2.0  # pixels of the small picture: a thinner line would fade into grey on its way there
 SAME = 0.6  # pixels by which the centre of mass may be off in a picture that is left as it is; MNIST: 0.5
 LEAST = 0.05  # difference between ink and paper, of 1 between black and white, below which a picture is blank
@@ -49,11 +51,28 @@ def ink_of(grey: Tensor) -> Tensor:
     edge = torch.cat([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], 1)  # (N, 2 h + 2 w)
     if bool(((edge == 0).sum(1) > edge.shape[1] // 2).all()):  # white on black, as MNIST is: there is no more to find
         return grey / 255
-    paper = edge.float().median(1).values[:, None, None]  # (N, 1, 1)
+    paper = lit(edge.float(), *grey.shape[1:])  # (N, h, w)
     pixels = grey.float()
     dark_on_light = (paper - pixels) / paper.clamp(min=1)
     light_on_dark = (pixels - paper) / (255 - paper).clamp(min=1)
     return torch.where(paper > 127.5, dark_on_light, light_on_dark).clamp_(0, 1)
+
+
+def lit(edge: Tensor, height: int, width: int) -> Tensor:
+    """How bright the paper is (N, h, w), by its edge (N, 2 h + 2 w): the plane that fits most of it best.
+
+    Light comes from one side in most photographs. What differs from the median far more than others do is no paper.
+    """
+    y, x = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    sides = [(-torch.ones(width), x), (torch.ones(width), x), (y, -torch.ones(height)), (y, torch.ones(height))]
+    places = torch.stack([torch.ones(edge.shape[1]), *(torch.cat(parts) for parts in zip(*sides, strict=True))], 1)
+    median = edge.median(1, keepdim=True).values
+    off = (edge - median).abs()
+    usual = (off <= 3 * off.median(1, keepdim=True).values + 1).float()  # (N, E)
+    weighted = places * usual[:, :, None]  # (N, E, 3)
+    plane = torch.linalg.lstsq(weighted, (edge * usual)[:, :, None]).solution[:, :, 0]  # (N, 3)
+    level = plane[:, 0, None, None] + plane[:, 1, None, None] * y[:, None] + plane[:, 2, None, None] * x
+    return level.clamp(0, 255)
 
 
 def in_place(ink: Tensor, writing: dict[str, Any]) -> Tensor:
@@ -83,6 +102,7 @@ def placed(ink: Tensor, size: int, writing: dict[str, Any]) -> Tensor:
     if strongest < LEAST:
         raise ValueError("it is blank: nothing stands out from the paper")
     ink = torch.where(ink < FAINT * strongest, 0.0, ink / strongest)
+    ink = ink * of_the_digit(ink)
     rows, columns = ink.amax(1).nonzero()[:, 0], ink.amax(0).nonzero()[:, 0]
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     box = writing["box"]
@@ -107,6 +127,31 @@ def placed(ink: Tensor, size: int, writing: dict[str, Any]) -> Tensor:
         coarse = resized(field, (writing["resolution"],) * 2)
         field = F.interpolate(coarse[None, None], (size, size), mode="bilinear", align_corners=False)[0, 0]
     return field
+
+
+def of_the_digit(ink: Tensor) -> Tensor:
+    """Which pixels (h, w) belong to what is written, 1 or 0: not those of specks, and not of what touches the edge.
+
+    Looked at coarsely, where noise is gone; a piece counts if it has a tenth of the largest one's ink.
+    """
+    scale = min(1.0, COARSE / max(ink.shape))
+    coarse = resized(ink, tuple(max(1, round(side * scale)) for side in ink.shape)) if scale < 1 else ink
+    there = coarse > DENSE * coarse.max()
+    labels = (torch.arange(1, there.numel() + 1, dtype=torch.float32).view_as(coarse) * there)[None, None]
+    for _ in range(there.numel()):  # each pixel takes the largest number beside it, until nothing changes
+        grown = F.max_pool2d(labels, 3, stride=1, padding=1) * there
+        if torch.equal(grown, labels):
+            break
+        labels = grown
+    labels = labels[0, 0].long()
+    mass = torch.zeros(there.numel() + 1).index_add_(0, labels.flatten(), (coarse * there).flatten())
+    mass[0] = 0
+    inner = mass.clone()
+    inner[torch.cat([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0
+    mass = inner if inner.max() > 0.1 * mass.max() else mass  # a digit may fill its picture up to the edge
+    kept = (mass > 0.1 * mass.max())[labels].float()[None, None]
+    kept = F.max_pool2d(kept, 3, stride=1, padding=1)  # with the pale rim of its lines
+    return F.interpolate(kept, ink.shape, mode="nearest")[0, 0]
 
 
 def thickened(ink: Tensor, wanted: float) -> Tensor:

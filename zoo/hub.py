@@ -8,7 +8,6 @@ HF_HUB_OFFLINE hold here too.
 """
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any
 
 from torch import nn
 
-from zoo.checkpoint import read_file, write_whole
+from zoo.checkpoint import read_file
 from zoo.errors import CheckpointError, ConfigError, OutputError, short
 from zoo.pretrained import PUBLISHED, built, load_network
-from zoo.weight_files import packed, read_card, unpacked
+from zoo.weight_files import packed, unpacked
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the package is imported
 try:
@@ -57,15 +56,9 @@ class HubNetwork(nn.Module, hub.ModelHubMixin, library_name="lecture-zoo"):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write model.safetensors, to the last bit, and its two pages; the mixin adds none of its own to them."""
-        from zoo.card import LICENCE, markdown
+        from zoo.publish import write_folder
 
-        of_the_file = ("format", "store", "shared")  # of the one that it came from
-        raw = packed(self.network, {key: value for key, value in self.card.items() if key not in of_the_file})
-        card = read_card(raw, PUBLISHED)
-        config = {key: card[key] for key in ("format", "model", "arguments")}
-        write_whole(save_directory / PUBLISHED, raw)
-        write_whole(save_directory / "config.json", (json.dumps(config, indent=1) + "\n").encode())
-        write_whole(save_directory / "README.md", markdown({"licence": LICENCE} | card).encode())
+        write_folder(save_directory, packed(self.network, self.card))
 
     @classmethod
     def from_pretrained(

@@ -3,11 +3,15 @@
 Which kind of thing a network takes says its `transform`, which every data set has and every checkpoint carries.
 """
 
+import gzip
+import math
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +23,9 @@ KINDS = {
     "symbols": "texts of symbols",
     "words": "texts",
 }
-
-
+FEW = 200  # pictures of a folder that are decoded together
 MNIST_FORMAT = re.compile(r"idx\d-ubyte(\.gz)?$")  # how names of such files end
+LARGEST_SIDE = 2048  # pixels of the pictures that a network may ask for
 LARGEST = 1 << 30  # bytes of pictures in one file
 
 
@@ -49,6 +53,37 @@ def ready(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> tuple[Ten
     if wrong := [item for item in items if not isinstance(item, str) or not item.strip()]:
         raise DataError(f"the network takes texts that hold something, got {wrong[0]!r}")
     return encode(items, transform)
+
+
+def check_transform(transform: dict[str, Any]) -> None:
+    """Whether a transform, perhaps of somebody's file, says all that its kind needs; other kinds are let pass.
+
+    Raises ValueError, KeyError, TypeError.
+    """
+
+    def require(holds: bool, key: str) -> None:
+        if not holds:
+            raise ValueError(f"{key} {transform.get(key)!r}")
+
+    kind = transform.get("kind")
+    require(kind is None or isinstance(kind, str), "kind")
+    classes = transform.get("classes")
+    require(classes is None or isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes")
+    if kind == "image":
+        size, channels, writing = transform["size"], transform["channels"], transform.get("writing")
+        require(isinstance(size, int) and 1 <= size <= LARGEST_SIDE, "size")
+        require(channels in (1, 3), "channels")
+        require(transform.get("resize", size) in range(size, 2 * LARGEST_SIDE), "resize")
+        for key in ("mean", "std"):
+            require(torch.tensor(transform[key], dtype=torch.float32).numel() in (1, channels), key)
+        if writing is not None:
+            require(writing["box"] in range(1, size + 1) and writing["centre"] in ("mass", "box"), "writing")
+            require(writing.get("resolution", 1) in range(1, size + 1), "writing")
+    elif kind == "numbers":
+        require(len(transform["features"]) == torch.tensor(transform["scale"], dtype=torch.float32).numel(), "scale")
+    elif kind == "symbols":
+        require(isinstance(transform["vocabulary"], str) and transform["blank"] in transform["vocabulary"], "blank")
+        require(transform["length"] in range(1, LARGEST_SIDE**2), "length")
 
 
 def images(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
@@ -89,7 +124,10 @@ def image(item: Any, transform: dict[str, Any]) -> Tensor:
 
 def as_bytes(array: Any) -> Tensor:
     """An array of uint8 as a tensor on the CPU. Raises DataError for other numbers: 1 may be white, or nearly black."""
-    tensor = torch.as_tensor(array).cpu()
+    try:
+        tensor = torch.as_tensor(array if isinstance(array, Tensor) else np.ascontiguousarray(array)).cpu()
+    except (TypeError, ValueError) as error:
+        raise DataError(f"pictures must be uint8, 0 to 255: {str(error).splitlines()[0]}") from error
     if tensor.dtype != torch.uint8:
         raise DataError(
             f"pictures must be uint8, 0 to 255, got {str(tensor.dtype).removeprefix('torch.')}; a tensor that is "
@@ -135,55 +173,67 @@ def symbols(item: Any, transform: dict[str, Any]) -> Tensor:
 # --- files of pictures --------------------------------------------------------------------------------------------
 
 
-def found_in(path: str, transform: dict[str, Any]) -> tuple[list[str], Any]:
-    """The names of the pictures in what a path means, and the pictures: `ready` takes them.
+def found_in(path: str, transform: dict[str, Any]) -> Iterator[tuple[list[str], Any]]:
+    """The pictures in what a path means, part by part: their names, and what `ready` takes.
 
     path: a picture; a folder or .zip of them; MNIST's own format, perhaps packed (.gz); an array of NumPy's (.npy).
-    Raises DataError.
+    What cannot be read comes as a name and a DataError. Raises DataError for a path that holds no pictures at all.
     """
     file = Path(path)
     if file.suffix == ".npy" or MNIST_FORMAT.search(file.name):
         array = read_array(file)
-        return [f"{path}[{i}]" for i in range(len(array))], array
-    if file.is_dir() or file.suffix == ".zip":
-        from zoo.data.picture_files import PictureFiles, Unreadable, decode
+        yield [f"{path}[{i}]" for i in range(len(array))], array
+    elif file.is_dir() or file.suffix == ".zip":
+        yield from found_below(file, "writing" in transform)
+    else:
+        yield [path], [path]
 
-        files = PictureFiles(file)
-        pictures = []
-        for name in files.names:
+
+def found_below(folder: Path, contrast: bool) -> Iterator[tuple[list[str], Any]]:
+    """The pictures of a folder or .zip, some at a time: never all of them are in memory."""
+    from zoo.data.picture_files import PictureFiles, Unreadable, decode
+
+    files = PictureFiles(folder)
+    for start in range(0, len(files.names), FEW):
+        names, pictures = [], []
+        for name in files.names[start : start + FEW]:
             try:
-                pictures.append(decode(files.read(name), "writing" in transform))
+                pictures.append(decode(files.read(name), contrast))
+                names.append(f"{folder}/{name}")
             except Unreadable as error:
-                raise DataError(f"cannot read picture {path}: {name}: {error}") from error
-        return [f"{path}/{name}" for name in files.names], pictures
-    return [path], [path]
+                yield [f"{folder}/{name}"], DataError(f"cannot read picture {folder}/{name}: {error}")
+        yield names, pictures
 
 
 def read_array(path: Path) -> Tensor:
     """Pictures (N, h, w) or (N, h, w, 3) uint8 of a file of NumPy's or of MNIST's format. Raises DataError."""
-    import gzip
-    import math
-    import zlib
-
-    import numpy as np
-
     try:
-        if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
-        else:
-            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
-                head = stream.read(4)
-                shape = [int.from_bytes(stream.read(4), "big") for _ in range(head[3])] if len(head) == 4 else []
-                size = math.prod(shape)
-                if head[:3] != b"\0\0\x08" or not 0 < size <= LARGEST:
-                    raise ValueError(f"its head declares no bytes, or more than {LARGEST:,}")
-                raw = bytearray(size)
-                if stream.readinto(raw) != size or stream.read(1):
-                    raise ValueError(f"it does not hold the {size:,} bytes that its head declares")
-            array = np.frombuffer(raw, dtype=np.uint8).reshape(shape)
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
+            shape = npy_shape(stream) if path.suffix == ".npy" else idx_shape(stream)
+            size = math.prod(shape)
+            if not 0 < size <= LARGEST or len(shape) not in (3, 4) or len(shape) == 4 and shape[3] != 3:
+                raise ValueError(f"it must hold pictures (N, h, w) or (N, h, w, 3), got {shape}")
+            raw = bytearray(size)
+            if stream.readinto(raw) != size or stream.read(1):
+                raise ValueError(f"it does not hold the {size:,} bytes that its head declares")
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    tensor = as_bytes(array)
-    if tensor.ndim not in (3, 4):
-        raise DataError(f"{path} must hold pictures (N, h, w) or (N, h, w, 3), got {tuple(tensor.shape)}")
-    return tensor
+    return torch.frombuffer(raw, dtype=torch.uint8).view(shape)
+
+
+def idx_shape(stream: Any) -> tuple[int, ...]:
+    """What the head of a file in MNIST's format declares. Raises ValueError."""
+    head = stream.read(4)
+    if len(head) < 4 or head[:3] != b"\0\0\x08":
+        raise ValueError("its head is not that of bytes in MNIST's format")
+    return tuple(int.from_bytes(stream.read(4), "big") for _ in range(head[3]))
+
+
+def npy_shape(stream: Any) -> tuple[int, ...]:
+    """What the head of an array of NumPy's declares. Raises ValueError."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = read(stream)
+    if dtype != np.uint8 or by_columns:
+        raise ValueError(f"its numbers must be uint8, row by row, got {dtype}")
+    return shape

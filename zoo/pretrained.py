@@ -19,14 +19,16 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from zoo.checkpoint import COMMENT, LEGACY, MARK, load_weights, plain_content, read_checkpoint, read_file
-from zoo.errors import CheckpointError, DataError
+from zoo.errors import CheckpointError, DataError, short
+from zoo.items import check_transform
 from zoo.registry import build, nearest
-from zoo.weight_files import unpacked
+from zoo.weight_files import check_weights, numbers_in, unpacked
 
 INDEX = "index.json"  # in zoo/weights/: name -> SHA-256 and size of NAME.safetensors
 PINNED = re.compile(r"(https?://[^#\s]+\.safetensors)#sha256=([0-9a-fA-F]{64})")
-MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full)
-AS_MANY, ROOM = 4, 1 << 24  # times a file's numbers, and numbers beside them, for tables that follow from the arguments
+MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.arange, torch.eye)
+# Times a file's numbers and tensors, and beside them numbers and calls, for tables that follow from the arguments.
+AS_MANY, ROOM, CALLS = 4, 1 << 24, 100
 PUBLISHED = "model.safetensors"  # in a folder that `zoo publish` has made, and in a repository of the Hub
 LONGEST = 60  # letters of a name; what is longer was meant as a path
 ZIP = b"PK\x03\x04"
@@ -37,7 +39,7 @@ IMAGENET |= {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 @functools.cache
 def index() -> dict[str, dict[str, Any]]:
     """What ships with the zoo: name -> `sha256` and `bytes` of its file."""
-    return json.loads((files("zoo.weights") / INDEX).read_text())
+    return json.loads((files("zoo.weights") / INDEX).read_text(encoding="utf-8"))
 
 
 def shipped(name: str) -> bytes:
@@ -75,7 +77,9 @@ def read(source: str | Path) -> dict[str, Any]:
             f"no network is called {text!r}{nearest(text, index())}, and no file or folder; valid: {', '.join(index())}"
         )
     if os.path.isdir(path):
-        return read_checkpoint(path)
+        from zoo.card import with_result
+
+        return with_result(read_checkpoint(path), path)
     raw = read_file(path)
     if raw.startswith((ZIP, LEGACY)) and not raw[-COMMENT:].startswith(MARK):
         return of_torchvision(raw, str(path))
@@ -91,6 +95,7 @@ def of_torchvision(raw: bytes, source: str) -> dict[str, Any]:
             f"{source} is not a checkpoint of the zoo: it has not the zoo's mark, nor is it a state dict of "
             f"torchvision's AlexNet"
         )
+    check_weights(content, source)
     classes = {"classes": imagenet_classes()} if len(last) == 1000 else {}
     about = {
         "model": "alexnet",
@@ -136,24 +141,41 @@ def load_network(source: str | Path) -> nn.Module:
 def built(content: dict[str, Any], source: str | Path) -> nn.Module:
     """The network that a content holds, in eval mode; source: what errors call it."""
     about = content["zoo"]
-    with Bounded(sum(weight.numel() for weight in content["state_dict"].values()), source):
-        network = build("model", about["model"], about["arguments"])
+    network = bounded(about["model"], about["arguments"], content, source)
     load_weights(network, content, source)
     network.card = about
-    if isinstance(transform := about.get("transform"), dict):
-        network.transform = transform
+    give_transform(network, about, source)
     return network.eval()
+
+
+def give_transform(network: nn.Module, about: dict[str, Any], source: str | Path) -> None:
+    """Let the network know how its items are made. Raises CheckpointError where that is not in order."""
+    transform = about.get("transform")
+    if transform and hasattr(network, "transform"):
+        try:
+            check_transform(transform)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{source}: its transform is not in order: {short(error)}") from error
+    if isinstance(transform, dict):
+        network.transform = transform
+
+
+def bounded(model: str, arguments: dict[str, Any], content: dict[str, Any], source: str | Path) -> nn.Module:
+    """The network of that name, as long as the weights of the file fill it. Raises CheckpointError, ConfigError."""
+    with Bounded(content["state_dict"], source):
+        return build("model", model, arguments)
 
 
 class Bounded(TorchFunctionMode):
     """While a network is made of what a file says, stops it from taking memory that the file's weights do not fill.
 
-    numbers: of the weights in the file. source: what the error calls it. Raises CheckpointError.
+    weights: those of the file. source: what the error calls it. Raises CheckpointError.
     """
 
-    def __init__(self, numbers: int, source: str | Path):
+    def __init__(self, weights: dict[str, torch.Tensor], source: str | Path):
         super().__init__()
-        self.left, self.numbers, self.source = AS_MANY * numbers + ROOM, numbers, source
+        self.numbers, self.source = numbers_in(weights), source
+        self.left, self.calls_left = AS_MANY * self.numbers + ROOM, AS_MANY * len(weights) + CALLS
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count what is about to be made, then make it."""
@@ -161,7 +183,8 @@ class Bounded(TorchFunctionMode):
             first = args[0] if args else (kwargs or {}).get("size", 0)
             sides = first if isinstance(first, (tuple, list)) else [a for a in args if isinstance(a, int)]
             self.left -= math.prod(int(side) for side in sides)
-            if self.left < 0:
+            self.calls_left -= 1
+            if min(self.left, self.calls_left) < 0:
                 raise CheckpointError(
                     f"{self.source} holds {self.numbers:,} numbers, its card asks for a far larger network; not built"
                 )
@@ -177,6 +200,9 @@ def adapted(name: str, arguments: dict[str, Any], source: str | Path) -> nn.Modu
     about = content["zoo"]
     if about["model"] != name:
         raise CheckpointError(f"{source} does not fit: it holds model={about['model']}, not {name}")
-    network = build("model", name, {**about["arguments"], **arguments})
-    load_weights(network, content, source, new_head=True)
+    network = bounded(name, {**about["arguments"], **arguments}, content, source)
+    anew = load_weights(network, content, source, new_head=True)
+    if isinstance(transform := about.get("transform"), dict) and anew:  # the classes are others now
+        about = about | {"transform": {key: value for key, value in transform.items() if key != "classes"}}
+    give_transform(network, about, source)
     return network

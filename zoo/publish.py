@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zoo.card import card_of, markdown
+from zoo.card import card_of, file_name, markdown
 from zoo.checkpoint import read_checkpoint, read_file, write_whole
 from zoo.errors import CheckpointError, ConfigError
 from zoo.evaluate import data_of, evaluate
 from zoo.pretrained import PUBLISHED, built
 from zoo.registry import nearest
-from zoo.weight_files import STORES, packed, unpacked
+from zoo.weight_files import STORES, packed, read_card, unpacked
 
 
 def publish(
@@ -46,19 +46,23 @@ def publish(
     if words is not None:
         content = with_fewer_words(content, words)
     data = data_of(content["zoo"], root)
-    name = name or own["experiment"].replace("_", "-")
+    name = name or file_name(own["experiment"].replace("_", "-"))
     network = built(content, run)
     card = card_of(name, network, content["zoo"], data, own, lines, limits)
     rounded = built(unpacked(packed(network, card, store), name), name)  # as whoever loads it will have it
     card["metrics"] = evaluate(rounded, data)
     folder = Path(to) / name
-    raw = packed(network, card, store)
-    write_whole(folder / PUBLISHED, raw)
-    shown = unpacked(raw, name)["zoo"]
-    config = {key: shown[key] for key in ("format", "model", "arguments")}
-    write_whole(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
-    write_whole(folder / "README.md", markdown(shown).encode())
+    write_folder(folder, packed(network, card, store))
     return folder
+
+
+def write_folder(folder: Path, raw: bytes) -> None:
+    """The three files of a published network: the bytes of its weights, and of its card what others look for."""
+    card = read_card(raw, PUBLISHED)
+    config = {key: card[key] for key in ("format", "model", "arguments")}
+    write_whole(folder / PUBLISHED, raw)
+    write_whole(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+    write_whole(folder / "README.md", markdown(card).encode())
 
 
 def result_lines(path: Path) -> list[dict[str, Any]]:

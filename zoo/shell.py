@@ -1,30 +1,36 @@
 """`zoo`: what one does with trained networks, in a shell; `python -m zoo` is the same.
 
-Each command is a function that prints; --json prints plain values instead. Errors are one line and an exit code, as
-zoo/errors.py lists them.
+Each command is a function that prints; most print plain values instead with --json. Errors are one line and an exit
+code, as zoo/errors.py lists them.
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from zoo import __version__
 from zoo.errors import CheckpointError, ConfigError, DataError, OutputError, ZooError
 
 if TYPE_CHECKING:
     from torch import nn
 
+EPILOG = "Training: python train.py --help, or zoo-train --help."
 SOURCE = "a name of `zoo list`, a run's directory, a .ckpt, a .safetensors, hf://owner/name"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command, and turn every error into one line and an exit code."""
     gc.disable()  # a collection looks at each of the million objects that imports make, and frees none
+    with contextlib.suppress(AttributeError):  # where it has been replaced by something else
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± shows a question mark
     try:
         options = parser().parse_args(arguments)
         options.command(options)
@@ -41,10 +47,17 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(OutputError.exit_code)
+    except MemoryError:
+        print("error: this takes more memory than the machine has", file=sys.stderr)
+        sys.exit(OutputError.exit_code)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are the zoo's."""
+    """A parser whose errors are the zoo's, and to which `-1,0` is two numbers and no option."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile(r"-[\d.][\d.,\s-]*")
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError."""
@@ -53,7 +66,8 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    whole = Parser("zoo", description="What one does with trained networks.")
+    whole = Parser("zoo", description="What one does with trained networks.", epilog=EPILOG)
+    whole.add_argument("--version", action="version", version=f"lecture-zoo {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     def add(command: Any, *names: str, **helps: str) -> argparse.ArgumentParser:
@@ -124,7 +138,7 @@ def list_(options: argparse.Namespace) -> None:
         for name, c in cards.items()
     ]
     width = max((len(row["name"]) for row in rows), default=0)
-    lines = [f"{r['name']:{width}}  {r['bytes'] / 1e6:5.2f} MB  {r['figure']:<26}  {r['title']}" for r in rows]
+    lines = [f"{r['name']:{width}}  {r['bytes'] / 1e3:7,.0f} kB  {r['figure']:<26}  {r['title']}" for r in rows]
     say(rows, "\n".join(lines), options.json)
 
 
@@ -148,24 +162,26 @@ def card(options: argparse.Namespace) -> None:
     say(about, markdown(about), options.json)
 
 
+VERBS = ("predict", "generate", "nearest", "analogy", "reconstruct", "translate")
+
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def verb(source: str, name: str) -> Any:
-    """A verb of a trained network. Raises CheckpointError where it has none of that name."""
+def having(source: str, verb: str) -> Any:
+    """A trained network that has the verb. Raises CheckpointError for another."""
     import zoo
 
     network = zoo.load(source)
-    if not hasattr(network, name):
-        has = [v for v in ("predict", "generate", "nearest", "reconstruct") if hasattr(network, v)]
-        can = f"; it can {', '.join(has)}" if has else ""
-        raise CheckpointError(f"{source} is a {network.card['model']}, which cannot {name}{can}")
-    return getattr(network, name)
+    if not hasattr(network, verb):
+        has = [name for name in VERBS if hasattr(network, name)]
+        can = f"; it has {', '.join(has)}" if has else ""
+        raise CheckpointError(f"{source} (model {network.card['model']}) has no {verb}{can}")
+    return network
 
 
 def predict(options: argparse.Namespace) -> None:
     """The class of pictures, numbers or texts, and how sure the network is."""
-    network = verb(options.source, "predict").__self__
+    network = having(options.source, "predict")
     wrong: list[DataError] = []
     for name, answer in answers(network, options.items):
         if isinstance(answer, DataError):
@@ -178,33 +194,45 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def answers(network: "nn.Module", given: list[str]) -> Iterator[tuple[str, Any]]:
-    """Each item's name and its Prediction, or why it has none; of files with many items, one after the other."""
+    """Each item's name and its Prediction, or why it has none; of folders and archives some at a time."""
     from zoo.items import found_in
 
-    many = network.transform.get("kind") == "image"
-    for name in given:
+    pictures = network.transform.get("kind") == "image"
+    for one in given:
         try:
-            names, items = found_in(name, network.transform) if many else ([name], [name])
-            yield from zip(names, network.predict_all(items), strict=True)
+            for names, items in found_in(one, network.transform) if pictures else [([one], [one])]:
+                yield from [(names[0], items)] if isinstance(items, DataError) else judged(network, names, items)
         except DataError as error:
-            yield name, error
+            yield one, error
+
+
+def judged(network: "nn.Module", names: list[str], items: Any) -> list[tuple[str, Any]]:
+    """The predictions of some items; where one of them cannot be read, of the others all the same."""
+    try:
+        return list(zip(names, network.predict_all(items), strict=True))
+    except DataError as error:
+        if len(names) == 1:
+            return [(names[0], error if names[0] in str(error) else DataError(f"{names[0]}: {error}"))]
+        return [pair for i, name in enumerate(names) for pair in judged(network, [name], items[i : i + 1])]
 
 
 def generate(options: argparse.Namespace) -> None:
     """A text that goes on from a prompt, character by character."""
     import torch
 
-    write = verb(options.source, "generate")
+    if options.seed is not None and not 0 <= options.seed < 2**63:
+        raise ConfigError(f"--seed must lie in 0 .. 2^63 - 1, got {options.seed}")
+    network = having(options.source, "generate")
     generator = torch.Generator()
-    generator.manual_seed(options.seed) if options.seed is not None else generator.seed()
     prompt = "\n" if options.prompt is None else options.prompt
     try:
-        letters = write(prompt, options.length, options.temperature, options.top_k, generator)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    print(prompt, end="")
-    for letter in letters:
-        print(letter, end="", flush=True)
+        generator.manual_seed(options.seed) if options.seed is not None else generator.seed()
+        letters = network.generate(prompt, options.length, options.temperature, options.top_k, generator)
+        print(prompt, end="")
+        for letter in letters:
+            print(letter, end="", flush=True)
+    except (ValueError, RuntimeError) as error:  # torch's, for a temperature whose quotients are no numbers
+        raise DataError(str(error).splitlines()[0]) from error
     print()
 
 
@@ -221,7 +249,7 @@ def analogy(options: argparse.Namespace) -> None:
 def tell_words(options: argparse.Namespace, name: str, *words: str) -> None:
     """Words and cosines."""
     try:
-        found = verb(options.source, name)(*words, options.count)
+        found = getattr(having(options.source, name), name)(*words, options.count)
     except ValueError as error:
         raise DataError(str(error)) from error
     say(found, "\n".join(f"{cosine:6.3f}  {word}" for word, cosine in found), options.json)
@@ -234,7 +262,7 @@ def evaluate(options: argparse.Namespace) -> None:
     """A network's figures, measured anew on the test set of its card; exit code 1 where the card says others."""
     import zoo
     from zoo.card import checksum
-    from zoo.evaluate import data_of, disagreements
+    from zoo.evaluate import data_of, disagreements, figures_of_test
     from zoo.evaluate import evaluate as measure
 
     network = zoo.load(options.source)
@@ -242,8 +270,13 @@ def evaluate(options: argparse.Namespace) -> None:
     if network.card.get("data_sha256") not in (None, checksum(data)):
         print("the test items here are others than those of the card: its figures need not hold", file=sys.stderr)
     found = measure(network, data)
-    wrong = disagreements(network.card, found)
-    stated = network.card["metrics"]
+    stated = figures_of_test(network.card)
+    wrong = disagreements(stated, found)
+    if not stated:
+        print("its card says no figures of the test set: nothing is compared", file=sys.stderr)
+    precision = (network.card.get("trainer") or {}).get("precision", "32-true")
+    if "store" not in network.card and precision != "32-true":
+        print(f"the run was tested in {precision}, this is in 32-true", file=sys.stderr)
     rows = []
     for name, value in found.items():
         rows.append(f"{name:32} {value:10.4f}" + (f"   card: {stated[name]:.4f}" if name in stated else ""))
@@ -256,11 +289,12 @@ def evaluate(options: argparse.Namespace) -> None:
 def export(options: argparse.Namespace) -> None:
     """A network in a format of others: onnx, torchscript, json."""
     import zoo
+    from zoo.card import file_name
     from zoo.export import export as write
 
     network = zoo.load(options.source)
     ending = {"torchscript": "pt"}.get(options.to, options.to)
-    path = Path(options.output or f"{network.card.get('name') or Path(options.source).stem}.{ending}")
+    path = Path(options.output or f"{file_name(network.card.get('name') or Path(options.source).stem)}.{ending}")
     print(write(network, path, options.to))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import CheckpointError
+from zoo.errors import CheckpointError, short
 
 FORMAT = 1
 STORES = ("float32", "float16", "int8")
@@ -88,7 +88,7 @@ def by_row(scale: Tensor, weight: Tensor) -> Tensor:
 def unpacked(raw: bytes, source: str) -> dict[str, Any]:
     """`zoo`, the card, and `state_dict`, the weights in float32, of such a file's bytes; source: what errors call it.
 
-    Raises CheckpointError for everything else, before any memory is taken that the file does not fill.
+    Raises CheckpointError for everything else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -98,6 +98,7 @@ def unpacked(raw: bytes, source: str) -> dict[str, Any]:
         tensors = load(raw)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{source} is damaged: {str(error).splitlines()[0]}") from error
+    check_weights(tensors, source)
     weights: dict[str, Tensor] = {}
     for name, weight in tensors.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
@@ -110,10 +111,28 @@ def unpacked(raw: bytes, source: str) -> dict[str, Any]:
         weights[name] = weight.float() if weight.is_floating_point() else weight
     shared = about.get("shared")
     for name, first in shared.items() if isinstance(shared, dict) else ():
-        if first not in weights:
+        if not isinstance(first, str) or first not in weights:
             raise CheckpointError(f"{source} is damaged: it lacks {first!r}, which {name!r} shares")
         weights[name] = weights[first]
     return {"zoo": about, "state_dict": weights}
+
+
+def check_weights(weights: dict[Any, Any], source: str | Path) -> None:
+    """Raises CheckpointError for what is no dense tensor of real numbers that the file itself holds."""
+    for name, value in weights.items():
+        good = isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+        if not good or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
+            raise CheckpointError(f"{source} holds something other than a dense tensor as weight {name!r}")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise CheckpointError(f"{source} claims {value.numel():,} numbers for {name!r}, which it does not hold")
+
+
+def numbers_in(weights: dict[str, Tensor]) -> int:
+    """How many numbers the weights hold, those in one place counted once."""
+    places = {
+        w.untyped_storage().data_ptr(): w.untyped_storage().nbytes() // w.element_size() for w in weights.values()
+    }
+    return sum(places.values())
 
 
 def read_card(raw: bytes, source: str) -> dict[str, Any]:
@@ -131,7 +150,7 @@ def read_card(raw: bytes, source: str) -> dict[str, Any]:
         raise CheckpointError(f"{source} does not say in which format it is; not a file of the zoo")
     if about["format"] > FORMAT:
         raise CheckpointError(
-            f"{source} is in format {about['format']}, written by a newer zoo ({about.get('version', 'unknown')}); "
+            f"{source} is in format {about['format']}, written by a newer zoo ({short(about.get('version'))}); "
             f"this one reads up to {FORMAT}: install a newer lecture-zoo"
         )
     if not isinstance(about.get("model"), str) or not isinstance(about.get("arguments"), dict):

@@ -20,7 +20,7 @@ from zoo.weight_files import read_card_of
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parent.parent / "zoo" / "weights"
 
-DIGITS = "Single digits, well apart from their paper. It answers with a digit whatever it is shown, and is often sure."
+DIGITS = "Single digits on plain paper that reaches the edge. It answers with a digit whatever it is shown, often sure."
 WRITER = "It has learnt spelling and form, not sense. It knows the {} characters of its text and no others."
 SHAKESPEARE = WRITER.format(65)
 
@@ -55,8 +55,9 @@ SHIPS = {
     "english-skipgram": Ship(
         "english_skipgram",
         "int8",
-        "The 10,000 commonest words of 4.7 million, in small letters, one vector for all senses of a word; it repeats "
-        "the prejudices of its texts.",
+        "The 10,000 commonest of the 32,123 words of a text of 4.7 million, in small letters, one vector for all "
+        "senses of a word; it repeats the prejudices of its texts. Its figures are over the pairs and questions whose "
+        "words are among the 10,000, those over seeds over more of them: the two are not to be compared.",
         10_000,
     ),
 }
@@ -77,7 +78,7 @@ def write_index() -> None:
     there = [name for name in SHIPS if (WEIGHTS / f"{name}.safetensors").exists()]
     files = {name: (WEIGHTS / f"{name}.safetensors").read_bytes() for name in there}
     index = {name: {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)} for name, raw in files.items()}
-    (WEIGHTS / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    (WEIGHTS / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     (WEIGHTS / "README.md").write_text(page({name: read_card_of(WEIGHTS / f"{name}.safetensors") for name in there}))
 
 
@@ -90,13 +91,13 @@ def page(cards: dict[str, dict[str, Any]]) -> str:
         "file, as it is stored, on the test set. Over seeds: of the experiment. Written by `tests/evidence/ship.py`; a",
         "test loads each file and measures its figure anew.",
         "",
-        "| name | trained by | figure | over seeds | parameters, stored as | MB |",
+        "| name | trained by | figure | over seeds | parameters, stored as | kB |",
         "|---|---|---|---|---|---|",
     ]
     for name, card in cards.items():
-        size = (WEIGHTS / f"{name}.safetensors").stat().st_size / 1e6
+        size = (WEIGHTS / f"{name}.safetensors").stat().st_size / 1e3
         row = (f"`{name}`", f"`{card['command']}`", headline(card), over_seeds_of(card))
-        lines.append(f"| {' | '.join(row)} | {card['parameters']:,}, {card['store']} | {size:.2f} |")
+        lines.append(f"| {' | '.join(row)} | {card['parameters']:,}, {card['store']} | {size:,.0f} |")
     return "\n".join([*lines, ""])
 
 

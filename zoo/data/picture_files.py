@@ -24,6 +24,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # folder, in any case: split
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "val")
 LONGEST = 4  # times as long as wide
+LARGEST = 1 << 28  # bytes of a picture's file
 
 
 class Unreadable(Exception):
@@ -65,6 +66,8 @@ class PictureFiles:
         try:
             if self.root.is_dir():
                 return (self.root / name).read_bytes()
+            if self.archive().getinfo(name).file_size > LARGEST:
+                raise Unreadable(f"it unpacks to {self.archive().getinfo(name).file_size:,} bytes")
             return self.archive().read(name)
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise Unreadable(getattr(error, "strerror", None) or str(error)) from error

@@ -76,7 +76,8 @@ class Classifier(TakesThings):
         names, answers = self.transform.get("classes"), []
         for start in range(0, len(items), AT_ONCE):
             p = class_logits(self(*self.inputs(items[start : start + AT_ONCE]))).softmax(1)  # (B, K)
-            names = names or [str(k) for k in range(p.shape[1])]
+            if not names or len(names) != p.shape[1]:
+                names = [str(k) for k in range(p.shape[1])]
             best = p.topk(min(SHOWN, p.shape[1]))
             classes = [[names[k] for k in row] for row in best.indices.tolist()]
             answers += map(Prediction, classes, best.values.tolist())
