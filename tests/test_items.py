@@ -120,6 +120,18 @@ def test_what_a_telephone_makes_of_it_is_read_too(kind: str) -> None:
     assert sum(int(answer.label) == number for number, answer in enumerate(answers)) >= 9
 
 
+def test_colours_of_one_brightness_are_told_apart() -> None:
+    picture = Image.new("RGB", (160, 160), (0, 77, 0))
+    picture.paste((0, 0, 255), mask=ImageOps.invert(digit(3)))
+    picture = Image.composite(Image.new("RGB", picture.size, (150, 0, 0)), picture, ImageOps.invert(digit(3)))
+    assert zoo.load("mnist-lenet").predict(picture).label == "3"
+
+
+def test_a_network_of_another_precision_predicts_too() -> None:
+    net = zoo.load("mnist-lenet")
+    assert net.double().predict(digit(3)).label == net.bfloat16().predict(digit(3)).label == "3"
+
+
 def test_transparency_is_paper_whatever_the_ink() -> None:
     net = zoo.load("mnist-lenet")
     for ink in ("white", "black"):
@@ -159,7 +171,10 @@ def test_arrays_must_be_bytes() -> None:
         net.predict(torch.zeros(28, 28))
     with pytest.raises(DataError, match=r"a picture must be an array .h, w. or .h, w, 3., got .4,."):
         net.predict(np.zeros(4, dtype=np.uint8))
-    with pytest.raises(DataError, match="the network takes pictures: .*; got dict"):
+    with pytest.raises(DataError, match=r"a picture must have pixels, got an array .0, 5."):
+        net.predict(np.zeros((0, 5), dtype=np.uint8))
+    assert net.predict(np.asarray(digit(3))[:, :]).label == "3"  # of Pillow's, which may only be read
+    with pytest.raises(DataError, match="the network takes pictures: .* in predict_all; got dict"):
         net.predict({})
 
 

@@ -173,6 +173,9 @@ def test_from_a_run_to_a_folder_to_give_away(told: Told, train: Callable[..., di
     ours, theirs = zoo.load("run"), zoo.load("published/mine")
     assert theirs.predict([4, 5]).probability == pytest.approx(ours.predict([4, 5]).probability, abs=1e-6)
     assert told("evaluate", "published/mine")[0] == 0
+    assert told("publish", "run", "--name", "mine")[::2] == (
+        6, "error: published/mine holds a published network; choose another name, or take it away\n"
+    )  # fmt: skip
     assert told("card", "run")[0] == 0 and "lectures" in told("show", "published/mine", "--json")[1]
     (tmp_path / "run" / "result.json").write_text("{}")
     assert told("publish", "run")[::2] == (
@@ -187,6 +190,9 @@ WRONG = [
     (2, ["predict", "mnist-lenet"], "the following arguments are required: FILE"),
     (2, ["nearest", "english-skipgram", "king", "--count", "x"], "invalid int value: 'x'"),
     (4, ["show", "mnist-lennet"], "no network is called 'mnist-lennet' (did you mean 'mnist-lenet'?)"),
+    (4, ["show", "."], ". holds no run (checkpoints/best.ckpt), nor what zoo publish makes"),
+    (3, ["nearest", "english-skipgram", "King"], "'King' is not one of the 10,000 words; closest: 'king'"),
+    (4, ["show", "MNIST-LeNet"], "did you mean 'mnist-lenet'?"),
     (4, ["show", "runs/none"], "cannot read checkpoint runs/none: No such file or directory"),
     (4, ["predict", "shakespeare-lstm", "x"], "(model char_rnn) has no predict; it has generate"),
     (4, ["generate", "mnist-lenet"], "(model lenet) has no generate; it has predict"),

@@ -22,6 +22,7 @@ from zoo.errors import CheckpointError, short
 from zoo.evaluate import PLACES
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
+LONG = 40  # letters, or entries, of an argument that is not shown whole
 HEADING = 17  # letters of a heading in the terminal: test/acc_of_bayes
 FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 LEFT_OUT = ("run_dir", "logger", "figures", "trainer.progress", "data.root", "data.cache", "ckpt_path")
@@ -181,7 +182,7 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
         if text not in (None, "", {}, []):
             told.append((plain(heading), plain(text)))
 
-    arguments = ", ".join(f"{key}={short(value)}" for key, value in card.get("arguments", {}).items())
+    arguments = ", ".join(f"{key}={brief(value)}" for key, value in card.get("arguments", {}).items())
     tell("network", f"{card['model']}({arguments})")
     tell("parameters", f"{card['parameters']:,}" if "parameters" in card else "")
     for name, value in figures(card).items():
@@ -196,7 +197,7 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
         minutes = card["minutes"]
         time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{60 * minutes:.0f} s"
         tell("took", f"{time} on {card['hardware']}")
-    settings = ", ".join(f"{key}={short(value)}" for key, value in card.get("data_arguments", {}).items())
+    settings = ", ".join(f"{key}={brief(value)}" for key, value in card.get("data_arguments", {}).items())
     of_data = f", licence: {card['data_licence']}" if "data_licence" in card else ""
     tell("data", f"{card['data']}({settings}){of_data}" if "data" in card else "")
     tell("test items", f"SHA-256 {card['data_sha256']}" if "data_sha256" in card else "")
@@ -224,6 +225,13 @@ def headline(card: dict[str, Any]) -> str:
 def number(value: float) -> str:
     """`0.9922`, and of a count `96`."""
     return f"{value:g}" if value >= 10 else f"{value:.4f}"
+
+
+def brief(value: Any) -> str:
+    """An argument; of a vocabulary how large it is."""
+    if isinstance(value, str) and len(value) > LONG:
+        return f"<{len(value)} characters>"
+    return f"<{len(value):,} of them>" if isinstance(value, list) and len(value) > LONG else short(value)
 
 
 def escaped(text: str) -> str:
@@ -258,7 +266,7 @@ def text(card: dict[str, Any]) -> str:
         start = f"  {heading:{HEADING}} "
         options = {"break_long_words": False, "break_on_hyphens": False}
         lines.append(textwrap.fill(told, width, initial_indent=start, subsequent_indent=" " * len(start), **options))
-    return "\n".join([head, *lines])
+    return "\n".join([textwrap.fill(head, width), *lines])
 
 
 def markdown(card: dict[str, Any]) -> str:

@@ -115,7 +115,9 @@ def image(item: Any, transform: dict[str, Any]) -> Tensor:
             raise DataError(f"a picture must be an array (h, w) or (h, w, 3), got {tuple(pixels.shape)}")
         item = Image.fromarray(pixels.numpy())
     if not isinstance(item, Image.Image):
-        raise DataError(f"the network takes {KINDS['image']}; got {type(item).__name__}")
+        raise DataError(
+            f"the network takes {KINDS['image']}, one here and several in predict_all; got {type(item).__name__}"
+        )
     try:
         return picture_input(plain(item, "writing" in transform), transform)
     except ValueError as error:
@@ -125,9 +127,13 @@ def image(item: Any, transform: dict[str, Any]) -> Tensor:
 def as_bytes(array: Any) -> Tensor:
     """An array of uint8 as a tensor on the CPU. Raises DataError for other numbers: 1 may be white, or nearly black."""
     try:
-        tensor = torch.as_tensor(array if isinstance(array, Tensor) else np.ascontiguousarray(array)).cpu()
+        tensor = torch.as_tensor(
+            array if isinstance(array, Tensor) else np.require(array, requirements=["C", "W"])
+        ).cpu()
     except (TypeError, ValueError) as error:
         raise DataError(f"pictures must be uint8, 0 to 255: {str(error).splitlines()[0]}") from error
+    if tensor.numel() == 0:
+        raise DataError(f"a picture must have pixels, got an array {tuple(tensor.shape)}")
     if tensor.dtype != torch.uint8:
         raise DataError(
             f"pictures must be uint8, 0 to 255, got {str(tensor.dtype).removeprefix('torch.')}; a tensor that is "

@@ -73,10 +73,13 @@ def read(source: str | Path) -> dict[str, Any]:
     if os.path.isfile(path / PUBLISHED):
         path = path / PUBLISHED
     if len(path.parts) == 1 and not path.suffix and len(text) < LONGEST and not path.exists():
-        raise CheckpointError(
-            f"no network is called {text!r}{nearest(text, index())}, and no file or folder; valid: {', '.join(index())}"
-        )
+        close, valid = nearest(text.lower(), index()), ", ".join(index())
+        raise CheckpointError(f"no network is called {text!r}{close}, and no file or folder; valid: {valid}")
     if os.path.isdir(path):
+        if not (path / "checkpoints" / "best.ckpt").exists():
+            runs = sorted(run.parent.name for run in path.glob("*/checkpoints"))
+            below = f"; in it are the runs {', '.join(runs[-3:])}" if runs else ""
+            raise CheckpointError(f"{text} holds no run (checkpoints/best.ckpt), nor what zoo publish makes{below}")
         from zoo.card import with_result
 
         return with_result(read_checkpoint(path), path)

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.card import card_of, file_name, markdown
 from zoo.checkpoint import read_checkpoint, read_file, write_whole
-from zoo.errors import CheckpointError, ConfigError
+from zoo.errors import CheckpointError, ConfigError, OutputError
 from zoo.evaluate import data_of, evaluate
 from zoo.pretrained import PUBLISHED, built
 from zoo.registry import nearest
@@ -52,6 +52,8 @@ def publish(
     rounded = built(unpacked(packed(network, card, store), name), name)  # as whoever loads it will have it
     card["metrics"] = evaluate(rounded, data)
     folder = Path(to) / name
+    if (folder / PUBLISHED).exists():
+        raise OutputError(f"{folder} holds a published network; choose another name, or take it away")
     write_folder(folder, packed(network, card, store))
     return folder
 

@@ -242,7 +242,7 @@ def nearest(options: argparse.Namespace) -> None:
 
 
 def analogy(options: argparse.Namespace) -> None:
-    """What is to C as A is to B: `zoo analogy english-skipgram paris france italy`."""
+    """What is to C as A is to B: `zoo analogy english-skipgram king man woman`."""
     tell_words(options, "analogy", options.a, options.b, options.c)
 
 

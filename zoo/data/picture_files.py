@@ -247,13 +247,22 @@ def picture_input(image: "Image", transform: dict[str, Any]) -> Tensor:
     """
     size = transform["size"]
     if "writing" in transform:
-        grey = torch.from_numpy(np.array(image.convert("L")))
+        grey = torch.from_numpy(np.array(clearest(image)))
         return scaled(written(grey[None], size, transform["writing"]), transform)[0]
     image = squared(image.convert("L" if transform["channels"] == 1 else "RGB"), transform.get("resize", size))
     edge = (image.width - size) // 2
     image = image.crop((edge, edge, edge + size, edge + size))
     pixels = torch.from_numpy(np.array(image, dtype=np.float32) / 255).view(size, size, -1)
     return scaled(pixels, transform).contiguous()
+
+
+def clearest(image: "Image") -> "Image":
+    """A picture in grey; where its colours are equally bright, the channel in which they differ most."""
+    grey = image.convert("L")
+    if image.mode != "RGB":
+        return grey
+    best = max(image.split(), key=lambda channel: np.asarray(channel).std())
+    return best if np.asarray(grey).std() < np.asarray(best).std() / 4 else grey
 
 
 def scaled(pixels: Tensor, transform: dict[str, Any]) -> Tensor:

@@ -56,8 +56,9 @@ class TakesThings(nn.Module):
         """What `forward` takes for these things. Raises DataError for what cannot be read or is of another kind."""
         from zoo.items import ready  # reading files is no matter of a model's
 
-        device = next(self.parameters()).device
-        return tuple(x.to(device) for x in ready(things, self.transform))
+        weight = next(self.parameters())
+        found = ready(things, self.transform)
+        return tuple(x.to(weight.device, weight.dtype if x.is_floating_point() else x.dtype) for x in found)
 
 
 class Classifier(TakesThings):

@@ -45,6 +45,7 @@ class WordVectors(nn.Module):
         """The row of a word. Raises ValueError, with the closest spellings, where it is not there."""
         if word not in self.numbers:
             close = difflib.get_close_matches(word, self.words, n=3, cutoff=0.6)
+            close = [word.lower(), *close] if word.lower() in self.numbers else close
             advice = f"; closest: {', '.join(map(repr, close))}" if close else ""
             raise ValueError(f"{word!r} is not one of the {len(self.words):,} words{advice}")
         return self.numbers[word]
