@@ -24,6 +24,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # folder, in any case: split
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "val")
 LONGEST = 4  # times as long as wide
+ENOUGH = 800  # pixels of the longer side of a picture in which a digit is looked for
 LARGEST = 1 << 28  # bytes of a picture's file
 
 
@@ -247,8 +248,10 @@ def picture_input(image: "Image", transform: dict[str, Any]) -> Tensor:
     """
     size = transform["size"]
     if "writing" in transform:
-        grey = torch.from_numpy(np.array(clearest(image)))
-        return scaled(written(grey[None], size, transform["writing"]), transform)[0]
+        grey = clearest(image)
+        grey.thumbnail((ENOUGH, ENOUGH))  # of a photograph of many megapixels the rest would only cost time
+        ink = written(torch.from_numpy(np.array(grey))[None], size, transform["writing"])
+        return scaled(ink, transform)[0]
     image = squared(image.convert("L" if transform["channels"] == 1 else "RGB"), transform.get("resize", size))
     edge = (image.width - size) // 2
     image = image.crop((edge, edge, edge + size, edge + size))

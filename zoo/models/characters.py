@@ -40,7 +40,7 @@ class CharacterModel(nn.Module):
     def generate(
         self,
         prompt: str,
-        length: int,
+        length: int = 400,
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
