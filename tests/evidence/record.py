@@ -23,7 +23,6 @@ SEEDS = {  # else 3
     "digits_transfer": 10,
     "shakespeare_lstm": 1,  # more than ten minutes
     "shakespeare_gru": 1,
-    "shakespeare_rnn": 1,
     "shakespeare_transformer": 1,
     "multi30k_transformer": 1,
     "multi30k_gru_attention": 1,
