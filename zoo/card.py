@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from zoo.errors import CheckpointError, short
-from zoo.evaluate import PLACES
+from zoo.evaluate import PLACES, figures_of_test
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
 LONG = 40  # letters, or entries, of an argument that is not shown whole
@@ -46,17 +46,13 @@ def card_of(
     kept = {key: value for key, value in about.items() if key not in UNSAID}
     return {
         **kept,
+        **of_result(about, result),
         "name": name,
-        "title": title_of(about),
-        "command": command_of(result),
         "data_arguments": {key: value for key, value in about["data_arguments"].items() if key not in PLACES},
         "transform": data.transform,
         "data_licence": data.licence,
         "data_sha256": checksum(data),
-        "promised": result["expect"],
         "seeds": over_seeds(results),
-        "hardware": hardware(result),
-        "minutes": round(seconds(result) / 60, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
         "licence": LICENCE,
         "source": part_of_docstring(network, "Source"),
@@ -65,19 +61,24 @@ def card_of(
     }
 
 
+def of_result(about: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """What a run's result line adds to what its checkpoint says."""
+    return {
+        "title": title_of(about),
+        "command": command_of(result),
+        "promised": result["expect"],
+        "hardware": hardware(result),
+        "minutes": round(seconds(result) / 60, 2),
+    }
+
+
 def with_result(content: dict[str, Any], run: Path) -> dict[str, Any]:
     """The content of a run's checkpoint, its card with what result.json says of it, where the run has been finished."""
     try:
         result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-        told = {
-            "metrics": {name: float(value) for name, value in result["metrics"].items()},
-            "title": title_of(content["zoo"]),
-            "command": command_of(result),
-            "promised": result["expect"],
-            "hardware": hardware(result),
-            "minutes": round(seconds(result) / 60, 2),
-            "parameters": int(result["parameters"]),
-        }
+        told = of_result(content["zoo"], result)
+        told["metrics"] = {name: float(value) for name, value in result["metrics"].items()}
+        told["parameters"] = int(result["parameters"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return content  # stopped before its end, or not this zoo's: the checkpoint says enough to be loaded
     return content | {"zoo": content["zoo"] | told}
@@ -213,7 +214,7 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
 
 def figures(card: dict[str, Any]) -> dict[str, float]:
     """The test figures of a card that fit on a page: those promised, loss and accuracy, and the summaries of others."""
-    metrics = {name: value for name, value in card.get("metrics", {}).items() if name.startswith("test/")}
+    metrics = figures_of_test(card)
     return {name: value for name, value in metrics.items() if name.count("/") == 1 and "_gap_" not in name}
 
 

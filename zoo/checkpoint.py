@@ -89,9 +89,8 @@ def plain_content(raw: bytes, source: str) -> Any:
     except zipfile.BadZipFile as error:
         kind = f"not a checkpoint of the zoo, or is damaged or cut short ({len(raw):,} bytes)"
         raise CheckpointError(f"{source} is {kind}: {what_it_is(raw)}") from error
-    if packed := [
-        entry.filename for entry in entries if entry.compress_type
-    ]:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
+    packed = [entry.filename for entry in entries if entry.compress_type]
+    if packed:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
         raise CheckpointError(f"{source} has compressed parts ({packed[0]}); not loaded")
     try:
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)

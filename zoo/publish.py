@@ -42,18 +42,18 @@ def publish(
     lines = result_lines(Path(results)) if results else [own]
     if other := [line["experiment"] for line in lines if line["experiment"] != own["experiment"]]:
         raise ConfigError(f"{results} holds results of {other[0]}, the run is of {own['experiment']}")
+    name = name or file_name(own["experiment"].replace("_", "-"))
+    folder = Path(to) / name
+    if (folder / PUBLISHED).exists():  # said before minutes of measuring
+        raise OutputError(f"{folder} holds a published network; choose another name, or take it away")
     content = read_checkpoint(run)
     if words is not None:
         content = with_fewer_words(content, words)
     data = data_of(content["zoo"], root)
-    name = name or file_name(own["experiment"].replace("_", "-"))
     network = built(content, run)
     card = card_of(name, network, content["zoo"], data, own, lines, limits)
     rounded = built(unpacked(packed(network, card, store), name), name)  # as whoever loads it will have it
     card["metrics"] = evaluate(rounded, data)
-    folder = Path(to) / name
-    if (folder / PUBLISHED).exists():
-        raise OutputError(f"{folder} holds a published network; choose another name, or take it away")
     write_folder(folder, packed(network, card, store))
     return folder
 

@@ -32,8 +32,9 @@ class Images(DataSet):
         super().__init__(batch_size, root)
         self.provides = {"num_classes": 10, "in_features": image_size**2, "input_shape": [1, image_size, image_size]}
         mean, std = (mean, std) if standardise else (0.0, 1.0)
-        self.transform = {"kind": "image", "size": image_size, "channels": 1, "mean": mean, "std": std}
-        self.transform |= {"writing": writing}
+        self.transform = {
+            "kind": "image", "size": image_size, "channels": 1, "mean": mean, "std": std, "writing": writing,
+        }  # fmt: skip
 
     def example_batch(self) -> tuple[Tensor, ...]:
         """Two blank pictures, whose ink is 0."""

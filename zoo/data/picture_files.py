@@ -67,8 +67,8 @@ class PictureFiles:
         try:
             if self.root.is_dir():
                 return (self.root / name).read_bytes()
-            if self.archive().getinfo(name).file_size > LARGEST:
-                raise Unreadable(f"it unpacks to {self.archive().getinfo(name).file_size:,} bytes")
+            if (size := self.archive().getinfo(name).file_size) > LARGEST:
+                raise Unreadable(f"it unpacks to {size:,} bytes")
             return self.archive().read(name)
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise Unreadable(getattr(error, "strerror", None) or str(error)) from error
@@ -216,13 +216,18 @@ def plain(image: "Image", contrast: bool = False) -> "Image":
         image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        grey, opacity = (np.asarray(channel, dtype=np.float64) for channel in (image.convert("L"), image.getchannel(3)))
-        light = contrast and (grey * opacity).sum() > 127.5 * opacity.sum()
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black" if light else "white"), image)
+        paper = "black" if contrast and is_light(image) else "white"
+        image = Image.alpha_composite(Image.new("RGBA", image.size, paper), image)
     longest = LONGEST * min(image.size)
     if max(image.size) > longest:
         image = ImageOps.fit(image, (min(image.width, longest), min(image.height, longest)))
     return image.convert("RGB")
+
+
+def is_light(image: "Image") -> bool:
+    """Whether what can be seen of a picture in RGBA is nearer to white than to black."""
+    grey, opacity = (np.asarray(channel, dtype=np.float64) for channel in (image.convert("L"), image.getchannel(3)))
+    return (grey * opacity).sum() > 127.5 * opacity.sum()
 
 
 def squared(image: "Image", size: int) -> "Image":
