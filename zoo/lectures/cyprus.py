@@ -1,0 +1,2 @@
+# fmt: off
+"""Cyprus: from the neuron to recurrent networks; every claim of the slides, computed."""
