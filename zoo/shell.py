@@ -1,4 +1,4 @@
-"""`zoo`: what one does with trained networks, in a shell; `python -m zoo` is the same.
+"""`zoo`: what one does with trained networks and with the lectures, in a shell; `python -m zoo` is the same.
 
 Each command is a function that prints; most print plain values instead with --json. Errors are one line and an exit
 code, as zoo/errors.py lists them.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo import __version__
 from zoo.errors import CheckpointError, ConfigError, DataError, OutputError, ZooError
+from zoo.lectures.commands import add_commands
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +67,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    whole = Parser("zoo", description="What one does with trained networks.", epilog=EPILOG)
+    whole = Parser("zoo", description="What one does with trained networks, and the lectures computed.", epilog=EPILOG)
     whole.add_argument("--version", action="version", version=f"lecture-zoo {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--results", help="a file with a result line per seed, for mean and spread")
     one.add_argument("--root", help="folder of the data; default: ZOO_DATA_DIR, else data/cache")
     one.add_argument("--push", metavar="OWNER/NAME", help="send the folder to the Hugging Face Hub")
+    add_commands(lambda command: flag(add(command)))
     return whole
 
 
