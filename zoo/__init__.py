@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.inspector import Inspection
+    from zoo.lectures.sizes import Size
     from zoo.models.word_vectors import WordVectors
 
 __version__ = "0.1.0"
-__all__ = ["create", "inspect", "list_models", "load", "load_vectors", "save_vectors"]
+__all__ = ["conv_size", "create", "inspect", "list_models", "load", "load_vectors", "save_vectors"]
 
 
 def list_models(pretrained: bool = False) -> list[str]:
@@ -73,6 +74,16 @@ def inspect(network: "nn.Module", input: "Tensor | Sequence[int] | None" = None)
     from zoo import inspector
 
     return inspector.inspect(network, input)
+
+
+def conv_size(size: int, kernel: int, stride: int = 1, padding: int | str = 0, dilation: int = 1) -> "Size":
+    """Outputs of a convolution or a pooling along one side; printed, the arithmetic with its numbers.
+
+    padding: zeros on each side, or "valid", "same", "full". Raises ValueError for values that make no window.
+    """
+    from zoo.lectures import sizes
+
+    return sizes.conv_size(size, kernel, stride, padding, dilation)
 
 
 def save_vectors(network: "WordVectors", path: "str | Path") -> None:
