@@ -13,6 +13,7 @@ from conftest import DATA_ROOT, FOUND_PICTURES, ROOT, marked, needs_mnist
 from test_pictures import write_tree
 
 from zoo.data.dataset import Batches, DataSet, mix
+from zoo.data.mackey_glass import mackey_glass
 from zoo.errors import ConfigError, DataError
 from zoo.registry import build, load_all
 
@@ -139,6 +140,52 @@ def test_pass_class_knows_the_best_possible_accuracy() -> None:
     assert data.probe(Oracle()) == {"p(4,5)": 0.5, "acc_of_bayes": 1.0}
 
 
+def test_mackey_glass_parts_follow_one_another_and_share_no_value() -> None:
+    data = loaded("mackey_glass", length=30, train_size=200)
+    assert [len(split[0]) for split in (data.train, data.val, data.test)] == [200, 500, 1000]
+    series = mackey_glass(200 + 500 + 1000 + 3 * 30)
+    start = 0
+    for x, targets in (data.train, data.val, data.test):
+        for i in (0, 1, len(x) - 1):
+            assert torch.equal(x[i, :, 0], series[start + i : start + i + 30])
+            assert targets[i] == series[start + i + 30]
+        start += len(x) + 30
+    assert start == len(series)
+
+
+def test_mackey_glass_is_solved_as_scipy_solves_it() -> None:
+    """The method of steps: over each delay the past is known, and an ordinary equation is left."""
+    from scipy.integrate import solve_ivp
+
+    tau, past, end = 17, [lambda t: 1.2], 1.2
+    for k in range(60):  # up to time 1,020
+
+        def slope(t: float, x: list[float], k: int = k) -> list[float]:
+            delayed = float(past[k](t - tau))
+            return [0.2 * delayed / (1 + delayed**10) - 0.1 * x[0]]
+
+        span = (k * tau, (k + 1) * tau)
+        solved = solve_ivp(slope, span, [end], rtol=1e-10, atol=1e-12, dense_output=True, max_step=1.0)
+        past.append(lambda t, solution=solved.sol: solution(t)[0])
+        end = float(solved.y[0, -1])
+    theirs = [float(past[int(t // tau) + 1](t)) for t in range(1000, 1020)]
+    assert mackey_glass(20).tolist() == pytest.approx(theirs, abs=3e-3)  # chaos has made the rounding that large
+
+
+def test_mackey_glass_knows_the_error_of_persistence_and_of_the_mean() -> None:
+    data = loaded("mackey_glass")
+
+    class Constant(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return data.test[1].mean().expand(len(x), 1)
+
+    found = data.probe(Constant())
+    assert found["nrmse"] == pytest.approx(1, abs=1e-3)
+    assert found["nrmse_of_persistence"] == pytest.approx(0.148, abs=0.01)
+    series, answers = data.left_alone(Constant(), 7)
+    assert torch.equal(series, data.test[1][:7]) and torch.equal(answers, data.test[1].mean().expand(7))
+
+
 @needs_mnist
 def test_mnist_is_the_official_split_with_validation_off_the_training_part() -> None:
     data = loaded("mnist", validation=5000)
@@ -155,6 +202,9 @@ def test_mnist_is_the_official_split_with_validation_off_the_training_part() -> 
         ("digits", {"batch_size": 0}, "batch_size must be >= 1, got 0"),
         ("digits", {"image_size": 7}, "image_size must be >= 8"),
         ("xor", {"repeat": 0}, "repeat must be >= 1"),
+        ("mackey_glass", {"length": 0}, "length must be >= 1, got 0"),
+        ("mackey_glass", {"tau": 0}, "tau must be >= 1, got 0"),
+        ("mackey_glass", {"train_size": 0}, "train_size must be >= 1, got 0"),
         ("mnist", {"validation": 60_000}, "validation must lie in 1 .. 59999"),
         ("svhn", {}, "unknown data 'svhn'; valid: "),
     ],

@@ -40,10 +40,12 @@ def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch:
     few(CIFAR10, 200, monkeypatch)
     result = train(f"experiment={name}", "trainer.max_steps=3", "run_dir=run", *small)
     saved = read_checkpoint("run/checkpoints/last.ckpt")
-    assert saved["global_step"] == (1 if name == "english_svd" else 3)  # which computes all at once
     torch.manual_seed(0)
     network = zoo.create(saved["zoo"]["model"], **saved["zoo"]["arguments"])
+    assert saved["global_step"] == (1 if getattr(network, "takes_all_at_once", False) else 3)
     fixed = {key for key, _ in network.named_buffers() if key == "positions.table"}  # sinusoids
+    if name == "mackey_glass_esn":  # its reservoir is as it was drawn
+        fixed = {key for key, _ in network.named_buffers()}
     moved = network.state_dict().keys() - fixed
     if hasattr(network, "phases"):
         Plan(network, 1, 1000).enter(0)

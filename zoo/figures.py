@@ -20,6 +20,7 @@ from zoo.autoencoder_figures import autoencoder_figures
 from zoo.checkpoint import write_whole
 from zoo.curves import COLOURS, SIZE, kept_curve
 from zoo.models.classifier import class_logits
+from zoo.models.perceptron import Perceptron
 from zoo.models.recurrent import Cells
 from zoo.models.word_vectors import WordVectors
 from zoo.picture_figures import (
@@ -33,6 +34,7 @@ from zoo.picture_figures import (
     spread,
 )
 from zoo.recurrent_figures import recurrent_figures
+from zoo.series_figures import left_alone
 from zoo.word_figures import word_figures
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ def draw_all(network: nn.Module, data: "DataSet", folder: Path, title: str) -> l
     if hasattr(data, "accuracy_by_gap"):
         curve = data.accuracy_by_gap(network)
         figures["accuracy_by_gap"] = kept_curve("accuracy_by_gap", curve, folder / "figures", title)
+    if hasattr(data, "left_alone"):
+        figures["left_alone"] = left_alone(network, data, title)
     return [save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
 
 
@@ -155,16 +159,21 @@ def learning_curves(
 
 
 def decision_regions(network: nn.Module, data: "DataSet", title: str, points: int = 201) -> Figure:
-    """Probability of class 1 over the plane, the border at one half, the test items, and the lecture's question."""
+    """Probability of class 1 over the plane, the border at one half, the test items, and the lecture's question.
+
+    A threshold neuron has no probabilities: it says yes or no.
+    """
     x, targets = data.test
     scale = torch.tensor(data.transform.get("scale", [1.0, 1.0]))  # back to the units that the lecture speaks in
     names, classes = getattr(data, "feature_names", ["x1", "x2"]), data.transform.get("classes", ["0", "1"])
     few = len(x) <= 10
     first, second, grid = plane(x * scale, margin=0.4 if few else 0.04, points=points)
     p = torch.sigmoid(network(grid / scale)[:, 0]).view(points, points)
+    yes_or_no = isinstance(network, Perceptron)
+    shown = 0.25 + 0.5 * (p > 0.5) if yes_or_no else p
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
-    shades = axes.contourf(first, second, p.numpy(), levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.75)
+    shades = axes.contourf(first, second, shown.numpy(), levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.75)
     axes.contour(first, second, p.numpy(), levels=[0.5], colors=INK, linewidths=2)
     for value, marker, colour in ((0, "o", SECOND), (1, "s", ACCENT)):
         items = (x[targets == value] * scale).numpy()
@@ -179,9 +188,11 @@ def decision_regions(network: nn.Module, data: "DataSet", title: str, points: in
         axes.scatter(*question, s=260, marker="*", color="gold", edgecolors=INK, label=label, zorder=4)
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
-    axes.set_title(f"{title}: probability of class {classes[1]}, border at 0.5")
+    says = "where it says" if yes_or_no else "probability of"
+    axes.set_title(f"{title}: {says} class {classes[1]}" + ("" if yes_or_no else ", border at 0.5"))
     axes.legend(loc="upper right")
-    figure.colorbar(shades, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
+    if not yes_or_no:
+        figure.colorbar(shades, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
 

@@ -95,7 +95,18 @@ def einsum(_: str, output: Tensor, equation: str, *operands: Any) -> Sums:
     pairs = zip(given.split(","), tensors(operands), strict=True)
     sizes = {letter: n for letters, x in pairs for letter, n in zip(letters[::-1], x.shape[::-1], strict=False)}
     lacks = [n for letter, n in sizes.items() if (letter not in kept if arrow else given.count(letter) > 1)]
-    return Sums((*output.shape, *lacks), mixes=True)
+    first = given.partition(",")[0]
+    return Sums((*output.shape, *lacks), mixes=not arrow or first[-1] not in kept)  # a place that is kept sees itself
+
+
+def unfold(
+    _: str, output: Tensor, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Sums:
+    """The windows of pictures (B, C, h, w), one in a column; Tensor.unfold, which cuts along one side, is none."""
+    if input.dim() != 4 or output.dim() != 3:
+        return Sums()
+    k, d, s = ([n] * 2 if isinstance(n, int) else [*n] for n in (kernel_size, dilation, stride))
+    return Sums(windows=([b * (a - 1) + 1 for a, b in zip(k, d, strict=True)], s))
 
 
 def attention(_: str, output: Tensor, query: Tensor, key: Tensor, value: Tensor, *__: Any, **___: Any) -> Sums:
@@ -131,7 +142,7 @@ def window_of(weight: Tensor) -> str:
 
 
 SUMS: dict[str, Callable[..., Sums]] = {
-    **dict.fromkeys(("linear", "matmul", "mm", "bmm"), product), "einsum": einsum,
+    **dict.fromkeys(("linear", "matmul", "mm", "bmm"), product), "einsum": einsum, "unfold": unfold,
     "addmm": lambda name, output, bias, a, b, **_: product(name, output, a, b, bias),
     "scaled_dot_product_attention": attention,
     **{f"conv{d}d": convolution for d in (1, 2, 3)},
