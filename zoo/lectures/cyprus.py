@@ -126,7 +126,7 @@ def multilayer_perceptron() -> Steps:
 @claim("U06", slide=4, topic="neuron", says="1 hidden layer forms open or convex decision regions",
        stated={"pieces of the region": 1},
        expected={"pieces of the region": 2, "bounded": True, "XNOR": "11110001111"}, verdict="wrong",
-       why="Lippmann's figure of 1987; refuted by Huang & Lippmann 1988, Makhoul et al. 1989; C13 says otherwise.",
+       why="Lippmann's figure of 1987; refuted by Makhoul et al., IJCNN 1989, and doi 10.1109/5.58343; C13 says otherwise.",
        correction="one hidden layer comes as close as one likes to any region; an AND of its neurons is convex")
 def two_separate_squares() -> Steps:
     yield "the net of U03 with its output turned round says 1 where x1 + x2 < 0.5 and where x1 + x2 > 1.5"
