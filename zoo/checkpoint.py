@@ -6,10 +6,13 @@ a kill or a full disk leaves the previous file as it was.
 """
 
 import contextlib
+import glob
 import hashlib
 import io
 import os
+import platform
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,11 +21,14 @@ import torch
 from torch import nn
 
 from zoo.errors import CheckpointError, OutputError, short
-from zoo.weight_files import check_weights, what_it_is
+from zoo.weight_files import check_format, check_weights, what_it_is
 
 MARK = b"zoo-sha256="
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # how files of torch began before 2020
 COMMENT = len(MARK) + 64  # bytes of the archive's comment
+ENTRY = b"PK\x01\x02"  # how each line of an archive's table of contents begins
+MANY = 50_000  # entries: torch stores a tensor in each
+DEEPEST = 50  # lists and dicts in one another
 
 
 def write_checkpoint(content: dict[str, Any], path: str | Path) -> None:
@@ -44,9 +50,13 @@ def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to be written beside its final place, synced and renamed at the end. Raises OutputError, likewise."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    machine = f"{zlib.crc32(platform.node().encode()):08x}"  # a folder may be shared by several
+    part = path.with_name(f".{path.name}.{machine}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{machine}.*.part"):
+            if not is_running(int(left.name.split(".")[-2])):  # it was killed while writing
+                left.unlink(missing_ok=True)
         with open(part, "wb") as file:
             yield file
             file.flush()
@@ -57,6 +67,17 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):  # it is gone when all went well
             part.unlink()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of that number is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Any]:
@@ -73,17 +94,21 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
     if hashlib.sha256(archive).hexdigest().encode() != tail[len(MARK) :]:
         raise CheckpointError(f"{text} is damaged: its SHA-256 is not the one it was written with")
     content = plain_content(raw, text)
+    check_values(content, len(raw), text)
     about = content.get("zoo") if isinstance(content, dict) else None
     named = isinstance(about, dict) and isinstance(about.get("model"), str) and isinstance(about.get("arguments"), dict)
     weights = content.get("state_dict") if named else None
     if not isinstance(weights, dict):
         raise CheckpointError(f"{text} does not say which network it holds; not a checkpoint of the zoo")
+    check_format(about, text)
     check_weights(weights, text)
     return content
 
 
 def plain_content(raw: bytes, source: str) -> Any:
     """What torch has saved, as long as it is tensors and plain values. Raises CheckpointError."""
+    if raw.count(ENTRY) > MANY:  # before a list of them takes ten times their room
+        raise CheckpointError(f"{source} has more than {MANY:,} parts; not loaded")
     try:
         entries = [] if raw.startswith(LEGACY) else zipfile.ZipFile(io.BytesIO(raw)).infolist()
     except zipfile.BadZipFile as error:
@@ -96,6 +121,22 @@ def plain_content(raw: bytes, source: str) -> Any:
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile file may raise anything in the unpickler
         raise CheckpointError(f"{source} holds something other than tensors and plain values; not loaded") from error
+
+
+def check_values(content: Any, most: int, source: str) -> None:
+    """Raises CheckpointError for what is more than its file can hold: a list that holds one list twice, and so on.
+
+    most: values, however often each is met; one takes a byte of the file at least.
+    """
+    waiting, met = [(content, 0)], 1
+    while waiting:
+        value, depth = waiting.pop()
+        inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        inside = list(inside) if isinstance(inside, (list, tuple, set)) else []
+        met += len(inside)
+        if met > most or depth > DEEPEST:
+            raise CheckpointError(f"{source} holds more values than its {most:,} bytes can, or lists too deep")
+        waiting += [(item, depth + 1) for item in inside]
 
 
 def read_file(path: Path) -> bytes:

@@ -4,11 +4,14 @@ import dataclasses
 import gc
 import json
 import os
+import re
 import signal
 import sys
 from typing import Any
 
 from zoo.errors import ConfigError, OutputError, ZooError
+
+NO_MEMORY = re.compile("allocate memory|(out of|not enough) memory|could not create a (primitive|memory)")
 
 HELP = """\
 usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept
@@ -31,6 +34,13 @@ def main(arguments: list[str] | None = None) -> None:
     except ZooError as error:
         print(str(error) if error.exit_code >= 128 else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except (MemoryError, RuntimeError) as error:  # torch has no kind of error for it on the CPU, and oneDNN few words
+        why = (str(error).splitlines() or ["MemoryError"])[0]
+        if isinstance(error, RuntimeError) and not NO_MEMORY.search(why):
+            raise
+        advice = "try a smaller data.batch_size; a run that had begun goes on with ckpt_path=last"
+        print(f"error: this takes more memory than there is ({why}); {advice}", file=sys.stderr)
+        sys.exit(OutputError.exit_code)
     except OSError as error:  # of a library that writes by itself; a full disk most of all
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(OutputError.exit_code)

@@ -1,9 +1,11 @@
 """Lightning's part of a run: Trainer, callbacks and loggers around a network and its data."""
 
+import contextlib
 import logging
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeChe
 from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.checks import uncompiled
 from zoo.data.dataset import DataSet
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, DataError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
@@ -97,7 +99,8 @@ def fit(
             network.double()  # Lightning would do so after loading a checkpoint, which it would round to single
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
-            trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
+            with readers():
+                trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
@@ -113,9 +116,22 @@ def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, f
     """Mean per item of each metric over the test set."""
     trainer = make_trainer(settings, False, [])
     module = carrier(settings, network, data)
-    metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
+    with readers():
+        metrics = trainer.test(module, datamodule=ZooData(data, settings.seed), verbose=False)[0]
     as_loaded(network)
     return dict(metrics)
+
+
+@contextlib.contextmanager
+def readers() -> Iterator[None]:
+    """Within, a worker that dies is a DataError: torch's signal handler raises its error wherever the run is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        why = str(error).splitlines()[0].strip()
+        raise DataError(f"{why} data.num_workers=0 reads the pictures without workers") from error
 
 
 def carrier(

@@ -169,11 +169,6 @@ class Stream(Passes):
             yield from self.loader
         except DataError as error:  # a worker's, with its traceback around it
             raise DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2]) from error
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            why = str(error).splitlines()[0]
-            raise DataError(f"{why} data.num_workers=0 reads the pictures without workers") from error
 
     def places(self, index: int) -> slice:
         """Where in the order of a pass this process's part of a batch stands."""
