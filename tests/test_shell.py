@@ -8,28 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, WAIVED, needs_mnist
+from conftest import ROOT, WAIVED, Told, needs_mnist
 from PIL import Image
 from test_items import digit
 
 import zoo
-from zoo.shell import main, parser
-
-Told = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def told(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """`told("list")` runs in this process, in an empty folder; gives exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
+from zoo.shell import parser
 
 
 def test_list(told: Told) -> None:

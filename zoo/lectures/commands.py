@@ -133,6 +133,7 @@ def figure(options: argparse.Namespace) -> None:
     from pathlib import Path
 
     import matplotlib
+    import torch
 
     from zoo import __version__
     from zoo.checkpoint import write_whole
@@ -145,6 +146,7 @@ def figure(options: argparse.Namespace) -> None:
     drawings = load_drawings()
     if one.id not in drawings:
         raise ConfigError(f"claim {one.id} has no figure; those that have: {', '.join(sorted(drawings))}")
+    torch.manual_seed(0)  # the same figure every time
     drawn = drawings[one.id]()
     drawn.supxlabel(f"zoo figure {one.id}   lecture-zoo {__version__}", x=0.99, ha="right", fontsize=8, color="#777777")
     path = Path(options.output or f"{one.id}.{options.format}")

@@ -52,7 +52,7 @@ TOPICS = (
 class Lecture(NamedTuple):
     """A lecture whose claims begin with a letter of its own."""
 
-    name: str  # also that of its file here
+    name: str  # also that of its folder here
     title: str
 
 

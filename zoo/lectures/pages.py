@@ -84,7 +84,11 @@ def explained(outcome: Outcome) -> str:
     if outcome.steps:
         lines += ["", "derivation", *[f"  {step}" for step in outcome.steps]]
     if one.compute:
-        lines += ["", f"code (zoo/lectures/{one.lecture.name}.py)", *[f"  {line}" for line in code(one).splitlines()]]
+        lines += [
+            "",
+            f"code ({one.compute.__module__.replace('.', '/')}.py)",
+            *[f"  {line}" for line in code(one).splitlines()],
+        ]
     if one.id in DRAWINGS:
         lines += ["", f"figure      zoo figure {one.id}"]
     for name in one.experiments:
@@ -110,7 +114,7 @@ def load_drawings() -> dict[str, Any]:
     import importlib
 
     for lecture in LECTURES.values():
-        importlib.import_module(f"zoo.lectures.{lecture.name}_figures")
+        importlib.import_module(f"zoo.lectures.{lecture.name}.figures")
     return DRAWINGS
 
 

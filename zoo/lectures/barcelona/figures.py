@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
 from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
-from zoo.lectures.barcelona import scans
+from zoo.lectures.barcelona.recurrence import scans
 from zoo.lectures.ledger import drawing
 from zoo.lectures.small_tasks import (
     ReNet,

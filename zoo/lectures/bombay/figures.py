@@ -10,7 +10,9 @@ from torch import nn
 
 import zoo
 from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
-from zoo.lectures.bombay import abc_network, deep_network, gradient_of_the_first, sensitivity_to_the_first
+from zoo.lectures.bombay.pooling import deep_network, gradient_of_the_first
+from zoo.lectures.bombay.shared import abc_network
+from zoo.lectures.bombay.time import sensitivity_to_the_first
 from zoo.lectures.ledger import drawing
 from zoo.lectures.small_tasks import FORGET, WORDS, context_lstm, digits, map_net, on_a_stage
 

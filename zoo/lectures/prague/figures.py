@@ -12,10 +12,10 @@ from torch import Tensor, nn
 import zoo
 from zoo.curves import SIZE
 from zoo.figures import ACCENT, INK, PALE, SECOND, conv_filters
-from zoo.lectures.architectures import GoogLeNet, counted, resnet, vgg, zfnet
 from zoo.lectures.ledger import drawing
-from zoo.lectures.prague import sentence_of
-from zoo.lectures.prague_runs import captioned, learning_speeds, polyline, sawtooth, trained_captioner
+from zoo.lectures.prague.architectures import GoogLeNet, counted, resnet, vgg, zfnet
+from zoo.lectures.prague.recurrence import sentence_of
+from zoo.lectures.prague.runs import captioned, learning_speeds, polyline, sawtooth, trained_captioner
 from zoo.lectures.small_tasks import digits
 from zoo.word_figures import capitals
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import zoo
 from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
-from zoo.lectures import cyprus_runs as runs
+from zoo.lectures.cyprus import runs
 from zoo.lectures.ledger import drawing
 
 THIRD, FOURTH = "#1e8449", "#7d3c98"
@@ -218,7 +218,7 @@ def a_digit_moves_aside() -> Figure:
     picture = F.pad(test_x[3, 0], (4, 4, 4, 4))
     for i, shift in enumerate(shifts):
         axes = figure.add_subplot(grid[0, i])
-        axes.imshow(picture.roll(shift, 1), cmap="Greys")
+        axes.imshow(picture.roll(shift, 1).numpy(), cmap="Greys")
         axes.set_xticks([])
         axes.set_yticks([])
     axes = figure.add_subplot(grid[1, :])
@@ -257,7 +257,8 @@ def what_layers_see() -> Figure:
             for axes, item in zip(row, best.values.argsort(descending=True)[:4].tolist(), strict=True):
                 r, c = divmod(int(best.indices[item]), maps.shape[3])
                 padded = F.pad(x[item, 0], (2, 2, 2, 2), value=float(x.min()))
-                axes.imshow(padded[stride * r : stride * r + side, stride * c : stride * c + side], cmap="Greys")
+                patch = padded[stride * r : stride * r + side, stride * c : stride * c + side]
+                axes.imshow(patch.numpy(), cmap="Greys")
                 axes.axis("off")
     (train_x, train_y), _ = runs.digits(28)
     shares = {}
@@ -302,10 +303,10 @@ def pattern_and_response() -> Figure:
     responses = F.conv1d(sequences[:, None], torch.ones(1, 1, 3))[:, 0]  # (2, 8)
     for row, (sequence, response) in enumerate(zip(sequences, responses, strict=True)):
         left, right = panels[2 * row : 2 * row + 2]
-        left.bar(range(10), sequence, color=[ACCENT if s else PALE for s in sequence.tolist()], width=0.9)
+        left.bar(range(10), sequence.numpy(), color=[ACCENT if s else PALE for s in sequence.tolist()], width=0.9)
         left.set_yticks([0, 1])
         most = float(response.max())
-        right.bar(range(8), response, color=[ACCENT if r == most else SECOND for r in response.tolist()], width=0.9)
+        right.bar(range(8), response.numpy(), color=[ACCENT if r == most else SECOND for r in response.tolist()], width=0.9)
         right.set_yticks(range(4))
         for place, value in enumerate(response.int().tolist()):
             right.text(place, value + 0.08, value, ha="center", fontsize=11)

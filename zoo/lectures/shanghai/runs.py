@@ -188,3 +188,29 @@ def steering_mixture(angles: Tensor, parts: int, steps: int = 200) -> dict[str, 
         optimizer.step()
     found = {"weights": logits.softmax(0), "means": 30 * means, "deviations": 30 * log_deviations.exp()}
     return {name: values.detach() for name, values in found.items()} | {"loss": loss.detach() + math.log(30)}
+
+
+def slope_of(x: Tensor, y: Tensor) -> float:
+    """Of the line that fits best."""
+    x, y = x.double() - x.double().mean(), y.double() - y.double().mean()
+    return ((x * y).sum() / (x * x).sum()).item()
+
+
+def fit(network: nn.Module, batch: tuple[Tensor, ...], steps: int, lr: float) -> None:
+    """Adam on all items at once; leaves the network in eval mode."""
+    optimizer = torch.optim.Adam(network.train().parameters(), lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        network.loss(batch)["loss"].backward()
+        optimizer.step()
+    network.eval()
+
+
+def count(network: nn.Module) -> int:
+    """Parameters."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def ridge(x: Tensor, y: Tensor) -> Tensor:
+    """Linear regression with weight decay 1: (X'X + I)^-1 X'y, for x (N, D)."""
+    return torch.linalg.solve(x.T @ x + torch.eye(x.shape[1]), x.T @ y)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 import zoo
 from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
-from zoo.lectures import shanghai_runs as runs
 from zoo.lectures.ledger import drawing
+from zoo.lectures.shanghai import runs
 
 COLOURS = (SECOND, ACCENT, "#1e8449", "#7d3c98", "#b9770e")
 
