@@ -18,8 +18,9 @@ from zoo.torchvision_operators import declare_missing_operators
 
 ROOT = Path(__file__).parent.parent
 DATA_ROOT = Path(os.environ.get("ZOO_DATA_DIR") or ROOT / "data" / "cache")
-FETCHED = {  # files that data sets need, by the data set and by the first word of the experiments on it
+FETCHED = {  # files that data sets need, by the data set, by an experiment, and by the first word of its name
     "mnist": "MNIST/raw",
+    "break_permuted_pixels": "MNIST/raw",
     "shakespeare": "tinyshakespeare.txt",
     "irish": "irish.abc",
     "reviews": "movie_reviews.zip",
@@ -33,7 +34,8 @@ FETCHED = {  # files that data sets need, by the data set and by the first word 
 
 def there(name: str) -> bool:
     """Whether the data set, or that of the experiment, can be read without a network."""
-    return all((DATA_ROOT / needed).exists() for needed in FETCHED.get(name.partition("_")[0], "").split())
+    files = FETCHED.get(name) or FETCHED.get(name.partition("_")[0], "")
+    return all((DATA_ROOT / needed).exists() for needed in files.split())
 
 
 def needs(name: str) -> pytest.MarkDecorator:

@@ -193,7 +193,7 @@ def test_other_sizes_are_refused(variant: str, shape: tuple[int, ...], words: st
 def test_the_mlp_and_the_convnet_do_not_touch_each_other() -> None:
     """Cyprus U28: 256x256x3 into 100 neurons are 19,660,800 weights, and 100 more to the answer."""
     torch.manual_seed(0)
-    net = zoo.create("mlp_and_convnet", num_classes=2)
+    net = zoo.create("mlp_and_convnet", num_classes=2, input_shape=[3, 32, 32])
     batch = (torch.randn(6, 3, 32, 32), torch.tensor([0, 1, 0, 1, 1, 0]))
     metrics = net.loss(batch)
     metrics["loss"].backward()

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -17,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 import zoo
 from zoo.errors import DataError
 from zoo.handwriting import written
-from zoo.items import found_in, ready
+from zoo.items import check_transform, found_in, ready
+from zoo.registry import build
 
 MNIST = {"box": 20, "centre": "mass"}
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -43,6 +45,31 @@ def raw_test_digits() -> tuple[torch.Tensor, torch.Tensor]:
 def test_what_is_in_place_already_stays_as_it_is() -> None:
     images, _ = raw_test_digits()
     assert torch.equal(written(images, 28, MNIST), images.float() / 255)
+
+
+@needs_mnist
+def test_pictures_are_permuted_as_the_training_pictures_were(tmp_path: Path) -> None:
+    """As an array of many, as one array, as a picture and as a file; and the predictions are those on the test set."""
+    data = build("data", "mnist", {"permute": True})
+    data.load()
+    raw, wanted = raw_test_digits()[0][:20], data.test[0][:20]
+    assert torch.equal(ready(raw, data.transform)[0], wanted)
+    Image.fromarray(raw[7].numpy()).save(tmp_path / "nine.png")
+    for item in (raw[7], Image.fromarray(raw[7].numpy()), str(tmp_path / "nine.png")):
+        assert torch.equal(ready([item], data.transform)[0], wanted[7:8])
+    net = zoo.create("lenet", num_classes=10).eval()
+    net.transform = json.loads(json.dumps(data.transform))  # as a file keeps it
+    assert [int(answer.label) for answer in net.predict_all(raw)] == net(wanted).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("order", [list(range(783)), [0] * 784, [str(i) for i in range(784)], 3])
+def test_a_permutation_that_is_none_is_refused(order: Any) -> None:
+    transform = {"kind": "image", "size": 28, "channels": 1, "mean": 0.0, "std": 1.0, "writing": MNIST}
+    check_transform(transform | {"permutation": list(range(784))[::-1]})
+    with pytest.raises((ValueError, TypeError)):
+        check_transform(transform | {"permutation": order})
+    with pytest.raises(ValueError, match="permutation"):  # of coloured pictures nothing is permuted
+        check_transform({"kind": "image", "size": 1, "channels": 3, "mean": 0.0, "std": 1.0, "permutation": [0]})
 
 
 @needs_mnist

@@ -284,7 +284,9 @@ def test_a_mistake_is_one_line(told: Told, arguments: list[str], words: str) -> 
 # --- figures ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("id", load_drawings())
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.slow] if CLAIMS[id].trains else []) for id in load_drawings()]
+)
 def test_a_figure_is_drawn_with_its_command(told: Told, id: str) -> None:
     code, out, err = told("figure", id)
     assert (code, err) == (0, "") and out == f"{id}.svg\n"

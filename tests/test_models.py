@@ -17,6 +17,7 @@ from zoo.registry import MISSING, build, load_all
 PROVIDED = {  # as a data set would
     "num_classes": 10,
     "in_features": 12,
+    "input_shape": [3, 32, 32],
     "vocabulary": "abcdefghij",
     "vocab_size": 10,
     "context_length": 6,
@@ -38,6 +39,12 @@ MORE: list[tuple[str, dict[str, Any], int, float | None]] = [
     ("mlp", {"in_features": 784}, 79_510, None),
     ("mlp", {"in_features": 2, "num_classes": 2, "hidden_sizes": [2]}, 9, None),
     ("many_mlps", {"in_features": 2, "num_classes": 2, "num_copies": 5}, 5 * 9, 5 * math.log(2)),  # summed over copies
+    ("perceptron", {"num_classes": 2}, 13, 0.25),  # half of the items are wrong, by |z| of some 0.5
+    ("locally_connected", {}, 14_976 + 5_770, None),  # C29
+    ("locally_connected", {"in_channels": 3}, 43_776 + 5_770, None),  # C30
+    ("locally_connected", {"image_size": 8, "kernel_size": 3, "out_channels": 2}, 2 * 36 * 10 + 730, None),
+    ("echo_state_network", {"in_features": 1}, 202, 0.03),  # U49; the loss of a read-out drawn near 0, against 0
+    ("echo_state_network", {"reservoir_size": 20}, 33, 0.4),
     # Barcelona R18: with 128 inputs and 256 hidden neurons the cells have 98,816, 296,448 and 395,264 parameters.
     ("char_rnn", {"cell": "rnn", "embedding_dim": 128, "hidden_size": 256}, 98_816 + 128 * 10 + 257 * 10, None),
     ("char_rnn", {"cell": "gru", "embedding_dim": 128, "hidden_size": 256}, 296_448 + 128 * 10 + 257 * 10, None),
@@ -244,7 +251,7 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
     text = path.read_text()
     allowed = {"torch", "math", "collections", "dataclasses", "functools", "typing"}
     parts = ("activations", "attention", "characters", "classifier", "decoding", "dropout", "huffman", "recurrent")
-    parts += ("sequences", "word_vectors", "phases", "autoencoder", "lenet", "mlp")
+    parts += ("sequences", "word_vectors", "phases", "autoencoder", "lenet", "mlp", "locally_connected")
     shared = ("zoo.registry", *(f"zoo.models.{part}" for part in parts))  # what several models are made of
     for node in ast.walk(ast.parse(text)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -277,10 +284,23 @@ def test_model_file_imports_only_torch_and_the_registry(name: str) -> None:
         ("alexnet", {"num_classes": 1}, "num_classes must be >= 2, got 1"),
         ("mlp_and_convnet", {"num_classes": 1}, "num_classes must be >= 2, got 1"),
         ("mlp_and_convnet", {"hidden_size": 0}, "hidden_sizes must all be >= 1"),
+        ("mlp_and_convnet", {"input_shape": [3, 32, 4]}, r"input_shape must be .* >= 8, got \[3, 32, 4\]"),
         ("many_mlps", {"num_classes": 3}, "got num_classes=3"),
         ("many_mlps", {"num_classes": 2, "init": "zeros"}, "init must be one of"),
         ("many_mlps", {"num_classes": 2, "num_copies": 0}, "num_copies must be >= 1"),
         ("many_mlps", {"num_classes": 2, "init_std": -1.0}, "init_std must be"),
+        ("perceptron", {"num_classes": 10}, "two classes apart, got num_classes=10"),
+        ("perceptron", {"num_classes": 2, "in_features": 0}, "in_features must be >= 1, got 0"),
+        ("locally_connected", {"num_classes": 1}, "num_classes must be >= 2, got 1"),
+        ("locally_connected", {"in_channels": 0}, "in_channels must be >= 1, got 0"),
+        ("locally_connected", {"out_channels": 0}, "out_channels must be >= 1, got 0"),
+        ("locally_connected", {"kernel_size": 29}, "kernel_size must lie in 1 .. image_size=28, got 29"),
+        ("locally_connected", {"activation": "gelu"}, "activation must be one of step, linear, sigmoid, tanh, relu"),
+        ("echo_state_network", {"in_features": 0}, "in_features must be >= 1, got 0"),
+        ("echo_state_network", {"reservoir_size": 0}, "reservoir_size must be >= 1, got 0"),
+        ("echo_state_network", {"spectral_radius": 0.0}, "spectral_radius must be a finite number > 0, got 0.0"),
+        ("echo_state_network", {"input_scale": -1.0}, "input_scale must be a finite number > 0, got -1.0"),
+        ("echo_state_network", {"ridge": float("inf")}, "ridge must be a finite number > 0, got inf"),
         (
             "mlp",
             {"hidden_size": 3},
@@ -350,6 +370,9 @@ def test_bad_values_are_named_with_their_rule(name: str, wrong: dict[str, Any], 
         "word_svd": {"words": ["a", "b", "c"], "counts": [3, 2, 1], "embedding_dim": 2},
         "seq2seq": {"vocab_size": 10},
         "mlp": {"num_classes": 10, "in_features": 2},
+        "mlp_and_convnet": {"num_classes": 10, "input_shape": [3, 32, 32]},
+        "perceptron": {"in_features": 2},
+        "echo_state_network": {"in_features": 1},
         "many_mlps": {"num_classes": 10, "in_features": 2},
     }.get(name, {"num_classes": 10})
     with pytest.raises(zoo.errors.ConfigError, match=words):
@@ -361,7 +384,7 @@ def test_a_missing_argument_is_named() -> None:
         build("model", "mlp", {"in_features": MISSING, "num_classes": 2})
 
 
-@pytest.mark.parametrize("name", ["lenet", "nielsen_convnet", "fast_convnet"])
+@pytest.mark.parametrize("name", ["lenet", "nielsen_convnet", "fast_convnet", "locally_connected"])
 def test_pictures_of_another_size_are_refused(name: str) -> None:
     net, _ = make(name, {})
     with pytest.raises(ValueError, match=r"takes \(1, 28, 28\) pictures, got \(1, 32, 32\)"):

@@ -13,6 +13,8 @@ from test_items import digit
 from test_pictures import write_tree
 
 from zoo.cli import command
+from zoo.lectures.ledger import check, load_claims
+from zoo.lectures.pages import explained, load_drawings
 from zoo.registry import load_all
 from zoo.shell import main as zoo_command
 
@@ -72,6 +74,24 @@ def test_every_choice_is_named() -> None:
     for group, classes in load_all().items():
         (row,) = [line for line in README.splitlines() if line.startswith(f"| `{group}` |")]
         assert sorted(re.findall(r"`(\w+)`", row.split("|")[2])) == sorted(classes), group
+
+
+def numbers(text: str) -> list[str]:
+    """`4,800,000,000`, `8.9e-16`, `55` of 55x55."""
+    return re.findall(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", text)
+
+
+def test_the_ten_rows_say_what_the_ledger_says() -> None:
+    """Every number in the right column of the table is, rounded, one that `zoo ledger show` prints of the row."""
+    rows = re.findall(r"^\| ([UCRSI]\d\d) \| (.*) \| (.*) \|$", README, re.MULTILINE)
+    assert len(rows) == 10
+    load_drawings()
+    for id, _, computed in rows:
+        found = [float(text.replace(",", "")) for text in numbers(explained(check(load_claims()[id])))]
+        for text in numbers(computed):
+            said = float(text.replace(",", ""))
+            digits = len(re.sub(r"\D", "", text.partition("e")[0]))
+            assert any(float(f"{number:.{digits}g}") == said for number in found), f"{id}: {text}"
 
 
 def test_it_is_short_and_its_links_lead_somewhere() -> None:

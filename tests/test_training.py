@@ -50,8 +50,13 @@ def test_every_experiment_takes_real_steps(name: str, train: Train, monkeypatch:
     if hasattr(network, "phases"):
         Plan(network, 1, 1000).enter(0)
         moved = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
+    still = {  # what stands still there is what is promised: before a step (U04), below a dozen sigmoids (C18)
+        "break_step_units": ("weight1", "bias1"),
+        "break_sigmoid_depth": tuple(f"layers.{i}." for i in range(15)),
+    }.get(name, ())
     for key, start in network.state_dict().items():
-        assert torch.equal(start, saved["state_dict"][f"network.{key}"]) != (key in moved), key
+        if not key.startswith(still):
+            assert torch.equal(start, saved["state_dict"][f"network.{key}"]) != (key in moved), key
     assert result["experiment"] == name and result["expect"]
     assert all(metric in result["metrics"] for metric in result["expect"])
     assert [Path(path).exists() for path in result["figures"]] == [True] * len(result["figures"]) != []

@@ -79,6 +79,10 @@ def check_transform(transform: dict[str, Any]) -> None:
         if writing is not None:
             require(writing["box"] in range(1, size + 1) and writing["centre"] in ("mass", "box"), "writing")
             require(writing.get("resolution", 1) in range(1, size + 1), "writing")
+        if "permutation" in transform:
+            order = transform["permutation"]
+            require(all(isinstance(pixel, int) for pixel in order), "permutation")
+            require(writing is not None and sorted(order) == list(range(size**2)), "permutation")
     elif kind == "numbers":
         require(len(transform["features"]) == torch.tensor(transform["scale"], dtype=torch.float32).numel(), "scale")
     elif kind == "symbols":

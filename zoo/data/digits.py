@@ -17,15 +17,16 @@ class Digits(Images):
 
     image_size: the 8x8 pictures are scaled up to it (bilinear); 28 is what the MNIST networks take.
     standardise: with mean and deviation of the 8x8 pictures; otherwise ink in [0, 1].
+    permute: whether the pixels change places, in all pictures in the same way (C27).
     """
 
     licence = "CC BY 4.0"
 
-    def __init__(self, batch_size: int = 64, image_size: int = 28, standardise: bool = True):
+    def __init__(self, batch_size: int = 64, image_size: int = 28, standardise: bool = True, permute: bool = False):
         if image_size < 8:
             raise ValueError(f"image_size must be >= 8, the size of the pictures, got {image_size}")
         writing = {"box": image_size, "centre": "box", "resolution": 8}  # they fill the 8x8 pixels that they come in
-        super().__init__(batch_size, None, image_size, 0.3055, 0.3762, standardise, writing)
+        super().__init__(batch_size, None, image_size, 0.3055, 0.3762, standardise, writing, permute)
         self.image_size = image_size
 
     def load(self) -> None:

@@ -15,6 +15,7 @@ class Images(DataSet):
     mean, std: of the training pictures' ink, which lies in [0, 1].
     standardise: whether that mean and deviation are made 0 and 1, or the ink stays what it is.
     writing: how the digits were placed in their pictures, as zoo/handwriting.py takes it.
+    permute: whether the pixels change places, in all pictures in the same way: what was near is near no longer (C27).
     """
 
     probes_untrained = False
@@ -28,6 +29,7 @@ class Images(DataSet):
         std: float,
         standardise: bool,
         writing: dict[str, Any],
+        permute: bool,
     ):
         super().__init__(batch_size, root)
         self.provides = {"num_classes": 10, "in_features": image_size**2, "input_shape": [1, image_size, image_size]}
@@ -35,6 +37,9 @@ class Images(DataSet):
         self.transform = {
             "kind": "image", "size": image_size, "channels": 1, "mean": mean, "std": std, "writing": writing,
         }  # fmt: skip
+        if permute:
+            generator = torch.Generator().manual_seed(0)
+            self.transform["permutation"] = torch.randperm(image_size**2, generator=generator).tolist()
 
     def example_batch(self) -> tuple[Tensor, ...]:
         """Two blank pictures, whose ink is 0."""
@@ -42,8 +47,8 @@ class Images(DataSet):
         return self.scaled(images), labels
 
     def scaled(self, ink: Tensor) -> Tensor:
-        """Ink in [0, 1] -> what the network is given; in place."""
-        return ink.sub_(self.transform["mean"]).div_(self.transform["std"])
+        """Ink in [0, 1] -> what the network is given; in place, unless the pixels change places."""
+        return permuted(ink.sub_(self.transform["mean"]).div_(self.transform["std"]), self.transform)
 
     @torch.no_grad()
     def probe(self, network: torch.nn.Module) -> dict[str, float]:
@@ -70,3 +75,9 @@ class Images(DataSet):
         mean, vectors = self.principal_components
         vectors = vectors[:, :count]
         return (mean + (images.flatten(1) - mean) @ vectors @ vectors.T).view_as(images)
+
+
+def permuted(pictures: Tensor, transform: dict[str, Any]) -> Tensor:
+    """Pictures (N, 1, s, s), their pixel i what was pixel `permutation[i]` where the transform has one."""
+    order = transform.get("permutation")
+    return pictures if order is None else pictures.flatten(1)[:, order].view_as(pictures)

@@ -26,15 +26,21 @@ class MNIST(Images):
     root: folder that holds (or shall hold) MNIST/raw/; None: ZOO_DATA_DIR, else data/cache.
     validation: how many of the last training pictures are set aside, 1 to 59,999.
     standardise: with mean and deviation of the training set; otherwise ink in [0, 1].
+    permute: whether the pixels change places, in all pictures in the same way (C27).
     """
 
     licence = "CC BY-SA 3.0"
 
     def __init__(
-        self, batch_size: int = 128, root: str | None = None, validation: int = 5000, standardise: bool = True
+        self,
+        batch_size: int = 128,
+        root: str | None = None,
+        validation: int = 5000,
+        standardise: bool = True,
+        permute: bool = False,
     ):
         writing = {"box": 20, "centre": "mass"}  # scaled into 20x20 pixels, the centre of mass put into the middle
-        super().__init__(batch_size, root, 28, 0.1307, 0.3081, standardise, writing)
+        super().__init__(batch_size, root, 28, 0.1307, 0.3081, standardise, writing, permute)
         if not 1 <= validation < 60_000:
             raise ValueError(f"validation must lie in 1 .. 59999, got {validation}")
         self.validation = validation

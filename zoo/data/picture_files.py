@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.images import permuted
 from zoo.errors import DataError
 from zoo.handwriting import written
 
@@ -276,6 +277,6 @@ def clearest(image: "Image") -> "Image":
 def scaled(pixels: Tensor, transform: dict[str, Any]) -> Tensor:
     """Values in [0, 1] -> standardised: grey ones (N, s, s) to (N, 1, s, s), else (s, s, C) to (C, s, s)."""
     if "writing" in transform:
-        return pixels.sub_(transform["mean"]).div_(transform["std"])[..., None].movedim(-1, 1)
+        return permuted(pixels.sub_(transform["mean"]).div_(transform["std"])[..., None].movedim(-1, 1), transform)
     mean, std = (torch.tensor(transform[key]) for key in ("mean", "std"))
     return ((pixels - mean) / std).movedim(2, 0)

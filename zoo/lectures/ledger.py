@@ -276,7 +276,7 @@ def is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A plain value as people write it: 289,630; 0.0052; yes; (6, 8); weights 1,500, with biases 1,520."""
+    """A plain value as people write it: 289,630; 0.0052; yes; (6, 8); weights: 1,500; with biases: 1,520."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -286,7 +286,7 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
+        return "; ".join(f"{key}: {shown(part)}" for key, part in value.items())
     if isinstance(value, (tuple, list)) and not isinstance(value, Within):
         return f"({', '.join(map(shown, value))})"
     return str(value)

@@ -306,7 +306,8 @@ def pattern_and_response() -> Figure:
         left.bar(range(10), sequence.numpy(), color=[ACCENT if s else PALE for s in sequence.tolist()], width=0.9)
         left.set_yticks([0, 1])
         most = float(response.max())
-        right.bar(range(8), response.numpy(), color=[ACCENT if r == most else SECOND for r in response.tolist()], width=0.9)
+        tops = [ACCENT if r == most else SECOND for r in response.tolist()]
+        right.bar(range(8), response.numpy(), color=tops, width=0.9)
         right.set_yticks(range(4))
         for place, value in enumerate(response.int().tolist()):
             right.text(place, value + 0.08, value, ha="center", fontsize=11)
