@@ -1,5 +1,6 @@
 """Checkpoint files: whole or refused, never executed, loaded without Hydra or Lightning."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -8,7 +9,7 @@ import resource
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,54 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(path: Path) -> None
         zoo.load(str(path))
 
 
+def nested(value: Any, times: int, width: int) -> Any:
+    for _ in range(times):
+        value = [value] * width
+    return value
+
+
+@pytest.mark.parametrize("value", [nested(1, 60, 2), nested(1, 10_000, 1)], ids=["wide", "deep"])
+def test_a_small_file_whose_values_unfold_without_end_is_refused_at_once(path: Path, value: Any) -> None:
+    content = read_checkpoint(path)
+    content["zoo"]["arguments"]["hidden_sizes"] = value
+    with recursion_to(100_000):
+        write_checkpoint(content, path)
+    with pytest.raises(CheckpointError, match="holds more values than its .* bytes can, or lists too deep"):
+        zoo.load(str(path))
+
+
+@contextlib.contextmanager
+def recursion_to(depth: int) -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth)
+    yield
+    sys.setrecursionlimit(before)
+
+
+def test_an_archive_of_a_million_parts_is_refused_before_they_are_listed(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04" + b"PK\x01\x02" * 1_000_000)
+    with pytest.raises(CheckpointError, match="has more than 50,000 parts; not loaded"):
+        zoo.load(str(path))
+
+
+def test_what_a_newer_zoo_has_written_is_told_so(path: Path) -> None:
+    content = read_checkpoint(path)
+    write_checkpoint({**content, "zoo": {**content["zoo"], "format": 2, "version": "9.1"}}, path)
+    with pytest.raises(CheckpointError, match=r"is in format 2, written by a newer zoo \(9.1\)"):
+        zoo.load(str(path))
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\x1b["])
+def test_an_archive_whose_table_of_contents_is_damaged_is_one_line(path: Path, name: bytes) -> None:
+    raw = path.read_bytes()
+    place = raw.index(b"PK\x01\x02") + 46
+    archive = raw[:place] + name + raw[place + 2 : -COMMENT - 2]
+    path.write_bytes(archive + COMMENT.to_bytes(2, "little") + MARK + hashlib.sha256(archive).hexdigest().encode())
+    with pytest.raises(CheckpointError) as caught:
+        zoo.load(str(path))
+    assert str(caught.value).isprintable()
+
+
 def test_a_file_or_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nothing.ckpt: No such file or directory"):
         zoo.load(str(tmp_path / "nothing.ckpt"))
@@ -202,3 +251,16 @@ def test_loading_needs_neither_hydra_nor_lightning(path: Path) -> None:
         "assert not bad & set(sys.modules), bad & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], check=True, cwd=ROOT)
+
+
+def test_a_link_stays_and_a_device_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "there" / "file.txt")
+    write_whole(link, b"whole")
+    assert link.is_symlink() and (tmp_path / "there" / "file.txt").read_bytes() == b"whole"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="pipe: it is no file"):
+        write_whole(pipe, b"whole")
+    assert pipe.is_fifo()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import DATA_ROOT, FOUND_PICTURES, needs
+from test_checkpoint import Bomb
 
 import zoo
 from zoo.checkpoint import read_checkpoint
@@ -111,6 +112,16 @@ def test_torchvisions_archive_is_fetched_and_read(tmp_path: Path, monkeypatch: p
     again = loaded(root=str(tmp_path / "data"), validation=10)  # the server is gone
     assert torch.equal(again.test[0], data.test[0])
     assert data.fingerprint == archive.name  # and that of the .zip is another
+    target = tmp_path / "exploded"
+    for name in ("data_batch_3", "batches.meta"):
+        file = tmp_path / "data" / cifar10.UNPACKED / name
+        good = file.read_bytes()
+        for content in (b"", good[:-1], bytes([good[0], good[1] ^ 1]) + good[2:], pickle.dumps(Bomb(target))):
+            file.write_bytes(content)
+            with pytest.raises(DataError, match="cifar-10-batches-py is damaged; delete it to have it unpacked again"):
+                loaded(root=str(tmp_path / "data"))
+        file.write_bytes(good)
+    assert not target.exists()
     (tmp_path / "data" / archive.name).write_bytes(raw[:-1])
     with pytest.raises(DataError, match="cifar-10-python.tar.gz is damaged"):
         loaded(root=str(tmp_path / "data"))

@@ -20,6 +20,7 @@ from zoo.train import assemble
 
 MISTAKES = [  # what is typed, words of the answer
     ("modle=lenet", "unknown key 'modle' (did you mean 'model'?); valid: "),
+    ("experment=xor_mlp", "unknown key 'experment' (did you mean 'experiment'?); valid: ckpt_path, data, expect, ex"),
     ("model=lenett", "unknown model 'lenett' (did you mean 'lenet'?); valid: "),
     ("data=mnits", "unknown data 'mnits' (did you mean 'mnist'?); valid: abc, "),
     ("optimizer=adm", "unknown optimizer 'adm' (did you mean 'adam'?); valid: "),
@@ -31,6 +32,7 @@ MISTAKES = [  # what is typed, words of the answer
     ("optimizer.learning_rate=1", "unknown key 'optimizer.learning_rate'"),
     ("trainer.max_epoch=5", "unknown key 'trainer.max_epoch' (did you mean 'max_epochs'?)"),
     ("+x=1", "unknown key 'x'"),
+    (f"+{'x' * 300}=1", "xxx...: File name too long"),
     ("+trainer.x=1", "unknown key 'trainer.x'"),
     ("+model.x=1", "has no argument 'x'"),
     ("hydra.run.dir=x", "'hydra.run.dir=x' sets nothing of the zoo's"),
@@ -74,6 +76,9 @@ MISTAKES = [  # what is typed, words of the answer
     ("experiment=xor_mlp data=digits", "unknown key 'data.repeat'"),
     ("model=many_mlps data=digits", "got num_classes=10"),
     ("model=lenet data=xor", "does not fit data=xor"),
+    ("model=lenet data=adding", "model=lenet does not fit data=adding: num_classes must be >= 2, got 0"),
+    ("model=lenet data=pydoc", "model=lenet does not fit data=pydoc: model 'lenet' needs 'num_classes'"),
+    ("model=char_transformer data=pydoc pretrained=a(1)=b/ü.ckpt", "cannot read checkpoint a(1)=b/ü.ckpt: No such"),
     ("model=transformer data=pydoc", "context_length 256 against 64; set model.context_length to that"),
     ("model=transformer data=pydoc model.context_length=64", "every source sentence must hold a token"),
     ("model=char_transformer data=digits", "model 'char_transformer' needs 'vocabulary'"),
@@ -89,6 +94,7 @@ MISTAKES = [  # what is typed, words of the answer
 ]
 CODES = {
     "pretrained": CheckpointError,
+    "model=char_transformer data=pydoc pretrained": CheckpointError,
     "ckpt_path": CheckpointError,
     "run_dir": OutputError,
     "data=mnist data": DataError,
@@ -174,6 +180,23 @@ def test_a_sweep_expands_to_every_combination() -> None:
         [f"seed={seed}", f"optimizer={name}", "data=xor"] for seed in (1, 2) for name in ("sgd", "adam")
     ]
     assert len(expand(["seed=range(0,5)", "model.hidden_sizes=[3,4]"])) == 5
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["logs/epoch=1-step=100.ckpt", "Müller/a (1).ckpt", " a ", "it's", "2026_01", "007", "1e5", "true", "[a]", "a#b"],
+)
+def test_a_path_is_taken_as_it_was_typed(path: str) -> None:
+    for typed in (path, repr(path)):  # in quotes too
+        composed = compose_settings([f"ckpt_path={typed}", f"run_dir={typed}", "data=text", f"data.path={typed}"])
+        assert composed.ckpt_path == composed.run_dir == composed.data["path"] == path
+        assert composed.overrides[0] == f"ckpt_path={typed}"
+    assert expand([f"pretrained={path}"]) == [[f"pretrained={path}"]]
+
+
+def test_paths_can_be_swept_and_taken_away() -> None:
+    assert expand(["pretrained=a.ckpt,b.ckpt"]) == [["pretrained=a.ckpt"], ["pretrained=b.ckpt"]]
+    assert compose_settings(["ckpt_path=null"]).ckpt_path is None
 
 
 @pytest.mark.parametrize("typed", ["experiment=glob(xor*)", "optimizer.lr=interval(0,1)", "seed=range(0,inf)"])

@@ -123,6 +123,11 @@ def test_pass_class_is_what_its_script_draws() -> None:
     assert drawn == (files("zoo.files") / "pass_class.csv").read_text()
 
 
+def test_pass_class_asks_only_a_network_that_classifies() -> None:
+    data = loaded("pass_class")
+    assert data.probe(build("model", "autoencoder", {"in_features": 2, "hidden_sizes": [1]})) == {}
+
+
 def test_pass_class_knows_the_best_possible_accuracy() -> None:
     data = loaded("pass_class")
     assert [len(split[0]) for split in (data.train, data.val, data.test)] == [900, 100, 500]

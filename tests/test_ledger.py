@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from zoo import __version__
 from zoo.errors import ConfigError
 from zoo.lectures import ledger
 from zoo.lectures.ledger import LECTURES, TO_CORRECT, Claim, Within, chosen, differences, judgement, load_claims, shown
-from zoo.lectures.pages import code, load_drawings, markdown
+from zoo.lectures.pages import code, has_figure, load_drawings, markdown, table
 
 CLAIMS = load_claims()
 COUNTS = {"U": 49, "C": 65, "R": 21, "S": 60, "I": 38}
@@ -227,7 +228,20 @@ def test_ledger_lists_and_filters(told: Told) -> None:
         assert {r["id"] for r in found} == {one.id for one in CLAIMS.values() if getattr(one, field) == value} != set()
     found = json.loads(told("ledger", "--lecture", "prague", "--slide", "50", "--json")[1])
     assert [r["id"] for r in found] == ["C38", "C39", "C40"]
-    assert [r["id"] for r in json.loads(told("ledger", "c38", "I08", "--json")[1])] == ["C38", "I08"]
+    by_title = json.loads(told("ledger", "--slide", "the perceptron", "--verdict", "EXTRACTION", "--json")[1])
+    assert [r["id"] for r in by_title] == ["S01"]
+
+
+@pytest.mark.parametrize("typed", [["c38", "I08"], ["C38,i8"], ["C38 I08 "], ["C38,", "I08"]])
+def test_ids_may_be_typed_in_many_ways(told: Told, typed: list[str]) -> None:
+    assert [r["id"] for r in json.loads(told("ledger", *typed, "--json")[1])] == ["C38", "I08"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_the_table_is_as_wide_as_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = table(list(CLAIMS.values())).splitlines()
+    assert max(width, 80) - 5 <= max(map(len, lines)) <= max(width, 80)
 
 
 def test_check_says_which_row_fails(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,19 +254,46 @@ def test_check_says_which_row_fails(told: Told, monkeypatch: pytest.MonkeyPatch)
     assert "1 no longer hold: I08" in out
 
 
+def test_a_row_that_raises_fails_alone(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> ledger.Steps:
+        yield "a step"
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setitem(ledger.CLAIMS, "I08", dataclasses.replace(CLAIMS["I08"], compute=fails))
+    code, out, _ = told("ledger", "check", "I08", "I29")
+    assert code == 1 and "raised RuntimeError: no such layer" in out and "I29  ok" in out
+
+
+def test_ctrl_c_says_how_far_it_came(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> ledger.Steps:
+        yield "a step"
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(ledger.CLAIMS, "I29", dataclasses.replace(CLAIMS["I29"], compute=interrupted))
+    code, out, err = told("ledger", "check", "I08", "I29", "I30")
+    assert code == 130 and out.count("\n") == 1
+    assert re.fullmatch(r"stopped by SIGINT before I29: 1 of 1 rows computed in \d\.\d s; all of them hold\n", err)
+
+
 def test_show(told: Told) -> None:
     code, out, _ = told("ledger", "show", "C38")
     assert code == 0
     for part in ("289,630", "derivation", "def nielsens_network", "python train.py experiment=mnist_nielsen"):
         assert part in out
+    assert "\nexpected" not in out, "it is what was computed"
     assert json.loads(told("ledger", "show", "I08", "--json")[1])[0]["value"] == 4_800_000_000
+    of_a_slide = json.loads(told("ledger", "show", "--lecture", "Bombay", "--slide", "10", "--json")[1])
+    assert [outcome["id"] for outcome in of_a_slide] == ["I08", "I09", "I10", "I11"]
 
 
 def test_errata_have_every_row_that_is_to_be_corrected(told: Told) -> None:
     code, out, _ = told("errata", "--lecture", "bombay")
     assert code == 0 and out.startswith("# Errata: Bombay")
     wanted = [one for one in chosen(lecture="bombay") if one.verdict in TO_CORRECT]
-    assert all(f"({one.id}): {one.verdict}" in out and f"Correct: {one.correction}" in out for one in wanted)
+    for one in wanted:
+        assert f"## {one.id}, slide {one.slide}: {one.verdict}\n" in out
+        assert f"Correct: {one.correction}\n" in out.replace("\\", "").replace("&lt;", "<")
+    assert '## S43, slide "Goal: identify and attend to ...": wrong' in told("errata", "--lecture", "shanghai")[1]
 
 
 @pytest.mark.parametrize(
@@ -261,16 +302,20 @@ def test_errata_have_every_row_that_is_to_be_corrected(told: Told) -> None:
         (["ledger", "C99"], "unknown claim 'C99'"),
         (["ledger", "chekc"], "unknown claim"),
         (["ledger", "show"], "wants an id, such as C38"),
+        (["ledger", "show", "C38", "--verdict", "wrong"], "no claim fits all of that"),
+        (["ledger", "check", "--slide", "999"], "no claim fits all of that"),
         (["ledger", "--lecture", "pargue"], "did you mean 'prague'?"),
         (["ledger", "--verdict", "bad"], "valid: ok, "),
         (["ledger", "--topic", "convolutions"], "did you mean 'convolution'?"),
         (["errata", "--lecture", "x"], "valid: cyprus, "),
         (["figure", "C99"], "unknown claim 'C99'"),
-        (["figure", "C01"], "has no figure; those that have: "),
+        (["figure", "C36", "C01"], "claim C01 has no figure; zoo figure lists those that have one"),
         (["figure", "C36", "--format", "gif"], "valid: svg, png, pdf"),
+        (["figure", "C36", "--output", "mine.gif"], "unknown format 'gif'"),
+        (["figure", "C36", "C38", "--output", "mine.svg"], "these are 2 figures"),
         (["trace", "xor", "--format", "html"], "valid: text, latex, json"),
         (["trace", "nor"], "did you mean 'xor'?"),
-        (["reproduce"], "wants experiments, --lecture LECTURE, or --all"),
+        (["reproduce"], "wants experiments, such as xor_mlp"),
         (["reproduce", "xor_mpl"], "did you mean 'xor_mlp'?"),
         (["reproduce", "xor_mlp", "--seeds", "0"], "--seeds must be >= 1"),
         (["reproduce", "--lecture", "x"], "valid: cyprus, "),
@@ -297,6 +342,25 @@ def test_a_figure_is_drawn_with_its_command(told: Told, id: str) -> None:
 
 @pytest.mark.parametrize(("form", "first"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
 def test_figures_for_slides(told: Told, form: str, first: bytes) -> None:
-    code, out, _ = told("figure", "C17", "--format", form, "--output", f"mine.{form}", "--json")
+    code, out, _ = told("figure", "C17", "--output", f"mine.{form}", "--json")
     assert code == 0 and json.loads(out) == {"claim": "C17", "figure": f"mine.{form}"}
-    assert Path(f"mine.{form}").read_bytes().startswith(first)
+    assert Path(f"mine.{form}").read_bytes().startswith(first), "the file is what its name says"
+    assert told("figure", "c17,I10", "--format", form.upper())[1] == f"C17.{form}\nI10.{form}\n"
+    assert Path(f"I10.{form}").read_bytes().startswith(first)
+
+
+def test_those_that_have_a_figure_are_listed(told: Told) -> None:
+    drawn = set(load_drawings())
+    assert {one.id for one in CLAIMS.values() if has_figure(one)} == drawn
+    assert {row["id"] for row in json.loads(told("figure", "--json")[1])} == drawn
+    assert f"C36  prague     {CLAIMS['C36'].says}" in told("figure")[1].splitlines()
+
+
+def test_a_figure_takes_the_place_of_a_file_only(told: Told) -> None:
+    os.mkfifo("pipe.svg")
+    code, _, err = told("figure", "C17", "--output", "pipe.svg")
+    assert (code, err) == (6, "error: cannot write pipe.svg: it is no file\n") and Path("pipe.svg").is_fifo()
+    Path("real.svg").touch()
+    Path("link.svg").symlink_to("real.svg")
+    assert told("figure", "C17", "--output", "link.svg")[0] == 0
+    assert Path("link.svg").is_symlink() and "<svg" in Path("real.svg").read_text()

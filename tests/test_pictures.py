@@ -308,11 +308,13 @@ def test_no_readable_picture_is_an_error() -> None:
         folder(tree)
 
 
-def test_a_damaged_cache_is_refused() -> None:
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: bytes([raw[0] ^ 1]) + raw[1:], lambda raw: b""])
+@pytest.mark.parametrize("name", ["pictures.u8", "about.json"])
+def test_a_damaged_cache_is_refused(name: str, damage: Callable[[bytes], bytes]) -> None:
     tree = write_tree(Path("pets"))
     folder(tree)
-    for path in Path("runs/pictures").glob("*/pictures.u8"):
-        path.write_bytes(path.read_bytes()[:-1])
+    for path in Path("runs/pictures").glob(f"*/{name}"):
+        path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"runs/pictures/pets-train_\w+ is damaged .*; delete it to have it made again"):
         folder(tree)
 

@@ -21,7 +21,7 @@ import zoo
 from zoo import pretrained
 from zoo.card import checksum, headline, markdown, over_seeds_of, text
 from zoo.errors import CheckpointError, ConfigError
-from zoo.evaluate import data_of, disagreements, evaluate, figures_of_test
+from zoo.evaluate import data_of, disagreements, evaluate, metrics_of_test
 from zoo.weight_files import read_card_of
 
 NAMES = zoo.list_models(pretrained=True)
@@ -108,7 +108,7 @@ def test_its_figure_measured_anew_is_what_the_card_says(name: str) -> None:
     data = data_of(card)
     assert checksum(data) == card["data_sha256"]
     found = evaluate(net, data)
-    stated = figures_of_test(card)
+    stated = metrics_of_test(card)
     assert disagreements(stated, found) == []
     (metric,) = card["promised"]
     stated[metric] += 0.07 * max(1.0, abs(stated[metric]))

@@ -395,6 +395,12 @@ def test_the_same_generator_draws_the_same_text() -> None:
     assert one == two
 
 
+@pytest.mark.parametrize("bias", [math.nan, math.inf, -math.inf])
+def test_a_forget_bias_that_is_no_number_is_refused(bias: float) -> None:
+    with pytest.raises(ValueError, match=f"forget_bias must be a finite number, got {bias}"):
+        recurrent_layers("lstm", 2, 3, forget_bias=bias)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -158,7 +158,7 @@ def test_from_a_run_to_a_folder_to_give_away(told: Told, train: Callable[..., di
     assert theirs.predict([4, 5]).probability == pytest.approx(ours.predict([4, 5]).probability, abs=1e-6)
     assert told("evaluate", "published/mine")[0] == 0
     assert told("publish", "run", "--name", "mine")[::2] == (
-        6, "error: published/mine holds a published network; choose another name, or take it away\n"
+        6, "error: published/mine holds a published network; choose another --name or --to, or take it away\n"
     )  # fmt: skip
     assert told("card", "run")[0] == 0 and "lectures" in told("show", "published/mine", "--json")[1]
     (tmp_path / "run" / "result.json").write_text("{}")

@@ -82,6 +82,12 @@ def test_every_other_reading_has_as_many_outputs() -> None:
             assert zoo.conv_size(*same).output == found.output, reading
 
 
+def test_many_readings_are_counted() -> None:
+    found = zoo.conv_size(1000, 500, 499)
+    assert len(found.others()) > 200 and f"; and {len(found.others()) - 3} more\n" in str(found)
+    assert max(map(len, str(found).splitlines())) <= 130
+
+
 def test_it_becomes_json() -> None:
     found = json.loads(json.dumps(zoo.conv_size(224, 11, 4, 2).to_dict()))
     assert (found["output"], found["zeros"]) == (55, [2, 2])

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo.figures import decision_regions, draw_all
+from zoo.figures import draw_all
 from zoo.lectures import numpy_backprop
 from zoo.lectures.evolution import Net, costs, evolve, mutated
 from zoo.models.locally_connected import LocallyConnected2d
+from zoo.plane_figures import decision_regions
 from zoo.registry import build
 
 PATTERNS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

@@ -256,6 +256,7 @@ def test_submitit_trains_the_same_in_a_process_of_its_own(tmp_path: Path, capsys
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: n_jobs == 0"),
         (["hydra/launcher=joblib,basic"], "a sweep has one launcher"),
         (["hydra.launcher.n_jobs=2"], "of which launcher"),
+        (["hydra/launcher=joblib", "+hydra.launcher.x={_target_:os.mkdir,path:made}"], "not what makes it"),
         (["hydra/lancher=joblib"], "a sweep takes hydra/launcher=NAME"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import Told
 from torch import Tensor, nn
 
 import zoo
@@ -275,6 +276,13 @@ def test_the_latex_compiles(tmp_path: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0 and (tmp_path / "all.pdf").stat().st_size > 20_000, done.stdout[-1000:]
+
+
+def test_all_are_listed(told: Told) -> None:
+    rows = json.loads(told("trace", "--json")[1])
+    assert [row["name"] for row in rows] == list(TRACES)
+    assert "lstm         One step of an LSTM (Barcelona, slides 27-30)" in told("trace")[1].splitlines()
+    assert told("trace", "XOR", "--format", "LaTeX")[1] == trace("xor").latex() + "\n"
 
 
 def test_an_unknown_name_is_one_line_that_names_the_valid_ones() -> None:

@@ -72,8 +72,9 @@ def test_blocks_are_steps_one_after_the_other(architecture: str, monkeypatch: py
         with torch.no_grad():
             shadow.vectors.copy_(vectors)
             shadow.output_vectors.copy_(output_vectors)
-        layer = shadow.layer(block)
-        shadow.nats(layer.hidden @ layer.outputs.mT, layer.wanted, layer.weight).backward()
+        compared = shadow.comparison(block)
+        scores = compared.hidden @ compared.outputs.mT
+        shadow.nats(scores, compared.wanted, compared.weight).backward()
         tables = [(table - 0.05 * table.grad).detach().clone() for table in (shadow.vectors, shadow.output_vectors)]
     torch.manual_seed(1)
     net.update((runs,), 0.05)

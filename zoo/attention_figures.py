@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from zoo.curves import FONT, SIZE, printable
 from zoo.models.decoding import BEGIN, END, PADDING
+from zoo.palette import ACCENT, FONT, SIZE, printable
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet
@@ -101,7 +101,7 @@ def recall_map(network: nn.Module, data: "DataSet", title: str) -> Figure:
             continue
         label, weights = panels[number]
         axes.imshow(weights.float().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        axes.scatter(places, range(len(places)), s=60, facecolors="none", edgecolors="#c0392b")
+        axes.scatter(places, range(len(places)), s=60, facecolors="none", edgecolors=ACCENT)
         axes.set_yticks(range(len(data.gaps)), map(str, data.gaps), fontsize=7)
         axes.set_ylabel("gap")
         axes.set_xlabel("step")

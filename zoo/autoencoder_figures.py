@@ -10,10 +10,11 @@ from matplotlib.ticker import NullLocator
 from torch import nn
 
 from zoo.checkpoint import load_weights, read_checkpoint
-from zoo.curves import COLOURS, SIZE, Curve, draw_curves
+from zoo.curves import Curve, draw_curves
 from zoo.models.autoencoder import Autoencoder, Stack
 from zoo.models.autoencoder_classifier import AutoencoderClassifier
 from zoo.models.few_labels import FewLabels
+from zoo.palette import COLOURS, SIZE
 from zoo.picture_figures import LOOKED_AT, class_name, draw_image, ready_in_parts, spread, unit_range, without_axes
 from zoo.word_figures import principal_components
 

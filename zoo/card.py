@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from zoo.errors import CheckpointError, short
-from zoo.evaluate import PLACES, figures_of_test
+from zoo.evaluate import PLACES, metrics_of_test
+from zoo.experiments import config_names, experiment_title
 
 LICENCE = "MIT"  # of the weights that are trained here, as of the code
 LONG = 40  # letters, or entries, of an argument that is not shown whole
@@ -96,12 +97,8 @@ def plain(value: Any) -> str:
 
 def title_of(about: dict[str, Any]) -> str:
     """What the experiment says of itself in `--help`."""
-    from importlib.resources import files
-
-    path = files("zoo.configs") / "experiment" / f"{Path(str(about.get('experiment'))).name}.yaml"
-    if path.is_file():
-        return path.read_text(encoding="utf-8").partition("\n# ")[2].partition("\n")[0]
-    return f"{about['model']} on {about['data']}"
+    experiment = about.get("experiment")
+    return experiment_title(experiment) if experiment in config_names() else f"{about['model']} on {about['data']}"
 
 
 def command_of(result: dict[str, Any]) -> str:
@@ -186,7 +183,7 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
     arguments = ", ".join(f"{key}={brief(value)}" for key, value in card.get("arguments", {}).items())
     tell("network", f"{card['model']}({arguments})")
     tell("parameters", f"{card['parameters']:,}" if "parameters" in card else "")
-    for name, value in figures(card).items():
+    for name, value in main_metrics(card).items():
         promise = card.get("promised", {}).get(name)
         covered = (card["metrics"].get(f"{name}/{part}") for part in ("covered", "total"))
         over = " of {:g} of the {:g} that there are".format(*covered) if f"{name}/covered" in card["metrics"] else ""
@@ -212,14 +209,14 @@ def told_by(card: dict[str, Any]) -> list[tuple[str, str]]:
     return told
 
 
-def figures(card: dict[str, Any]) -> dict[str, float]:
-    """The test figures of a card that fit on a page: those promised, loss and accuracy, and the summaries of others."""
-    metrics = figures_of_test(card)
+def main_metrics(card: dict[str, Any]) -> dict[str, float]:
+    """Of a card's metrics those that fit on a page: promised ones, loss and accuracy, and the summaries of others."""
+    metrics = metrics_of_test(card)
     return {name: value for name, value in metrics.items() if name.count("/") == 1 and "_gap_" not in name}
 
 
 def headline(card: dict[str, Any]) -> str:
-    """The promised figure: `test/acc 0.9922`."""
+    """The promised metric: `test/acc 0.9922`."""
     return ", ".join(f"{name} {number(card['metrics'][name])}" for name in card["promised"])
 
 

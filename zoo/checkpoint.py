@@ -49,19 +49,25 @@ def write_whole(path: str | Path, *parts: bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to be written beside its final place, synced and renamed at the end. Raises OutputError, likewise."""
+    """A file to be written beside its final place, synced and renamed at the end. Raises OutputError, likewise.
+
+    A link stays, and what it leads to is written. What is there and no file, such as a device, is left alone.
+    """
+    target = Path(os.path.realpath(path))
     machine = f"{zlib.crc32(platform.node().encode()):08x}"  # a folder may be shared by several
-    part = path.with_name(f".{path.name}.{machine}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{machine}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.{machine}.*.part"):
+        if target.exists() and not target.is_file():
+            raise OutputError(f"cannot write {path}: it is no file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f".{glob.escape(target.name)}.{machine}.*.part"):
             if not is_running(int(left.name.split(".")[-2])):  # it was killed while writing
                 left.unlink(missing_ok=True)
         with open(part, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(part, target)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -87,7 +93,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
     """
     text = str(Path(source) / "checkpoints" / "best.ckpt" if os.path.isdir(source) else source)
     raw = read_file(Path(text))
-    archive, tail = raw[: -COMMENT - 2], raw[-COMMENT:]
+    archive, tail = memoryview(raw)[: -COMMENT - 2], raw[-COMMENT:]  # a view: no copy of what may be gigabytes
     if len(raw) < COMMENT + 2 or not tail.startswith(MARK):
         kind = what_it_is(raw)
         raise CheckpointError(f"{text} is not a checkpoint of the zoo, or is cut short ({len(raw):,} bytes): {kind}")
@@ -111,12 +117,12 @@ def plain_content(raw: bytes, source: str) -> Any:
         raise CheckpointError(f"{source} has more than {MANY:,} parts; not loaded")
     try:
         entries = [] if raw.startswith(LEGACY) else zipfile.ZipFile(io.BytesIO(raw)).infolist()
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # of damaged ones zipfile raises half a dozen kinds beside its own
         kind = f"not a checkpoint of the zoo, or is damaged or cut short ({len(raw):,} bytes)"
         raise CheckpointError(f"{source} is {kind}: {what_it_is(raw)}") from error
     packed = [entry.filename for entry in entries if entry.compress_type]
     if packed:  # torch stores; a small file that unpacks to gigabytes is nobody's checkpoint
-        raise CheckpointError(f"{source} has compressed parts ({packed[0]}); not loaded")
+        raise CheckpointError(f"{source} has compressed parts ({short(packed[0])}); not loaded")
     try:
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile file may raise anything in the unpickler

@@ -90,9 +90,12 @@ def check_fit(network: "nn.Module", data: "DataSet", settings: "Settings") -> No
                     raise ValueError(f"the loss of a blank item is {float(metrics['loss'])}")
         network.train()
     except (ValueError, RuntimeError, IndexError) as error:
+        why = str(error).splitlines()[0]
+        if "unpack" in why:  # Python's own words for `images, labels = batch`
+            why = f"a batch is {len(data.example_batch())} tensors, which is another number than the network takes"
         raise ConfigError(
             f"model={settings.names['model']} does not fit data={settings.names['data']}, whose items have shape "
-            f"{tuple(data.provides['input_shape'])}: {str(error).splitlines()[0]}"
+            f"{tuple(data.provides['input_shape'])}: {why}"
         ) from error
     trainer = settings.trainer
     if trainer.monitor == "val/acc" and "acc" not in metrics:

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from zoo.errors import ConfigError, OutputError, ZooError
+from zoo.experiments import config_names, experiment_title
 
 NO_MEMORY = re.compile("allocate memory|(out of|not enough) memory|could not create a (primitive|memory)")
 
@@ -19,7 +20,7 @@ usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, an
                           hydra/launcher=joblib            ... side by side: hydra.launcher.n_jobs=2
        python train.py --cfg [key=value ...]               print the composed configuration and stop
 
-A run that was stopped goes on with ckpt_path=last. All keys: python train.py --cfg
+A run that was stopped goes on with ckpt_path=last. All keys of an experiment: python train.py --cfg experiment=NAME
 """
 
 
@@ -65,13 +66,17 @@ def command(arguments: list[str]) -> None:
     if flags & {"-h", "--help"}:
         print_help()
         return
+    for text in overrides:
+        if text in config_names():
+            raise ConfigError(f"{text!r} sets nothing; write experiment={text}")
     from zoo.config import compose_settings, expand
     from zoo.train import run
 
     if flags & {"-c", "--cfg"}:
         import yaml
 
-        print(yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False), end="")
+        text = yaml.safe_dump(dataclasses.asdict(compose_settings(overrides)), sort_keys=False)
+        print(text + "# ???: what the data set says\n" * ("???" in text), end="")
     elif flags & {"-m", "--multirun"}:
         if "TORCHELASTIC_RUN_ID" in os.environ:
             raise ConfigError("torchrun starts one run; without it each run of a sweep starts its own processes")
@@ -94,16 +99,8 @@ def print_help() -> None:
     for group, classes in load_all().items():
         print(f"{group:10} {', '.join(sorted(classes))}")
     for group in ("trainer", "logger"):
-        print(f"{group:10} {', '.join(file.name.removesuffix('.yaml') for file in config_files(group))}")
+        print(f"{group:10} {', '.join(config_names(group))}")
     print("experiment")
-    for file in config_files("experiment"):
-        about = file.read_text().partition("\n# ")[2].partition("\n")[0]
-        print(f"  {file.name.removesuffix('.yaml'):20} {about}")
-
-
-def config_files(group: str) -> list[Any]:
-    """The YAML files of a group, by name."""
-    from importlib.resources import files
-
-    found = [file for file in (files("zoo.configs") / group).iterdir() if file.name.endswith(".yaml")]
-    return sorted(found, key=lambda file: file.name)
+    width = max(map(len, config_names()))
+    for name in config_names():
+        print(f"  {name:{width}}  {experiment_title(name)}")

@@ -4,6 +4,7 @@ Hydra composes `configs/train.yaml`, an experiment and the overrides against the
 registry. What leaves this file is a `Settings` of plain values: no Hydra or OmegaConf object goes further.
 """
 
+import contextlib
 import importlib.util
 import itertools
 import math
@@ -16,12 +17,12 @@ from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, short
 from zoo.registry import load_all, nearest, schema
 
 GROUPS = ("experiment", "model", "data", "optimizer", "trainer", "logger")
@@ -29,6 +30,7 @@ LOGGER_PACKAGES = {"csv": "csv", "tensorboard": "tensorboardX", "wandb": "wandb"
 FEW = 20  # names that fit into one line of an error
 MANY = 10_000  # runs that a sweep may have
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true")
+PATHS = ("run_dir", "ckpt_path", "pretrained", "data.root", "data.path", "data.cache")
 
 
 @dataclass
@@ -116,7 +118,7 @@ def compose_settings(overrides: list[str]) -> Settings:
             if text != "experiment=null":
                 raise ConfigError(f"{text!r}: {key} takes a name; see --help for the valid ones")
     chosen = {text.split("=", 1)[0] for text in overrides}
-    composed = ["~experiment" if text == "experiment=null" else text for text in overrides]
+    composed = ["~experiment" if text == "experiment=null" else path_as_typed(text) for text in overrides]
     if chosen & {"model", "data"} and not chosen & {"experiment", "~experiment"}:
         composed.append("~experiment")  # the default experiment is about another pair
     GlobalHydra.instance().clear()
@@ -127,11 +129,11 @@ def compose_settings(overrides: list[str]) -> Settings:
             OmegaConf.set_struct(config, False)
             del config.hydra
             values = OmegaConf.to_container(config, resolve=True)
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, KeyError, AssertionError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, KeyError, AssertionError, OSError) as error:
         # Hydra raises bare errors of several kinds for malformed override lists.
         raise ConfigError(explain(error)) from error
     for part, valid in (("", Config), ("trainer", TrainerConfig), ("logger", LoggerConfig)):
-        known = [f.name for f in fields(valid)]
+        known = [f.name for f in fields(valid)] + ["experiment"] * (not part)
         for key in values[part] if part else values:
             if key not in known:  # added with a plus sign
                 raise ConfigError(f"unknown key {f'{part}.{key}' if part else key!r}{nearest(key, known)}")
@@ -214,9 +216,18 @@ def explain(error: BaseException) -> str:
             where = link.full_key
             if "not in" in str(link.msg) and parent is not None:
                 valid = sorted(str(k) for k in parent.keys()) if hasattr(parent, "keys") else []
-                valid = [k for k in valid if k != "hydra"]
-                return f"unknown key {where!r}{nearest(key, valid)}; valid: {', '.join(valid)}"
+                if "hydra" in valid:  # the top, where an experiment is chosen but is no key
+                    valid = sorted({*valid, "experiment"} - {"hydra"})
+                inner = {part: parent[part] for part in valid if isinstance(parent.get(part), DictConfig)}
+                names = [f"{part}.{name}" for part, keys in inner.items() for name in keys]
+                homes = [name for name in names if name.endswith((f".{key}", f"_{key}"))]  # lr, epochs
+                hint = f" (did you mean {homes[0]!r}?)" if homes else nearest(key, valid)
+                return f"unknown key {where!r}{hint}; valid: {', '.join(valid)}"
+            if "is not a ListConfig" in str(link.msg):
+                return f"{where} takes a list, such as {where}=[1]"
             return f"{where}: {first_line(link.msg or link)}"
+    if isinstance(error, OSError):  # it looks for a file of the name that was typed, too long a one for example
+        return f"{short(os.path.basename(error.filename or ''))}: {error.strerror}"
     return first_line(error)
 
 
@@ -248,10 +259,26 @@ def expand(overrides: list[str]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*choices)]
 
 
+def path_as_typed(text: str) -> str:
+    """An override of a path in quotes where Hydra would not read the path as it was typed.
+
+    To its grammar `=`, an umlaut and a pair of brackets are mistakes, and 2026_01 is a number. Quotes, null and the
+    lists of a sweep stay what they are.
+    """
+    key, _, value = text.partition("=")
+    if key not in PATHS or value[:1] in ("'", '"'):
+        return text
+    with contextlib.suppress(HydraException):
+        override = OverridesParser.create().parse_override(text)
+        if override.is_sweep_override() or override.value() in (None, value):
+            return text
+    return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+
+
 def parse(overrides: list[str]) -> list[Override]:
     """Hydra's reading of the overrides. Raises ConfigError."""
     try:
-        return OverridesParser.create().parse_overrides(overrides)
+        return OverridesParser.create().parse_overrides([path_as_typed(text) for text in overrides])
     except HydraException as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        raise ConfigError(f"{': '.join(lines[:2])}; write key=value") from error
+        lines = [line.strip() for line in str(error).splitlines() if "https://hydra.cc" not in line]
+        raise ConfigError(f"{': '.join(lines[:2])}; write key=value, without spaces") from error

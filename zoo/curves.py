@@ -1,21 +1,16 @@
-"""Curves that are kept as CSV beside their figure, so that those of several runs can be drawn into one; size and font.
+"""Curves that are kept as CSV beside their figure, so that those of several runs can be drawn into one.
 
 `python train.py -m experiment=recall_rnn,recall_gru,recall_transformer` ends with such figures (zoo/sweep.py).
 """
 
 import csv
-import functools
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont
-from matplotlib.ft2font import FT2Font
 
 from zoo.checkpoint import write_whole
+from zoo.palette import COLOURS, SIZE
 
-SIZE = (8.0, 4.5)  # inches; 16:9 like a slide
-COLOURS = ("#c0392b", "#2471a3", "#1e8449", "#7d3c98", "#b9770e", "#222222", "#117a65", "#a04000")
-FONT = "DejaVu Sans Mono"  # comes with matplotlib
 Curve = list[tuple[float, float]]
 CURVES = {  # name: axis labels, and whether y is logarithmic
     "validation_loss": ("epoch", "validation loss", True),
@@ -25,19 +20,6 @@ CURVES = {  # name: axis labels, and whether y is logarithmic
     "error_by_labels": ("labels", "share of the test pictures that is misread", True),
     "accuracy_by_gap": ("symbols between the one to remember and the question", "accuracy", False),
 }
-
-
-def printable(text: str) -> str:
-    """Text as matplotlib can show it: line ends as an arrow, a dot for what the font lacks, and no formulas."""
-    known = characters_of_the_font()
-    shown = "".join(c if ord(c) in known else "\u00b7" for c in text.replace("\n", "\u21b5"))
-    return shown.replace("$", r"\$")
-
-
-@functools.cache
-def characters_of_the_font() -> frozenset[int]:
-    """The code points that the font can show; it is read once, not for every label."""
-    return frozenset(FT2Font(findfont(FONT)).get_charmap())
 
 
 def kept_curve(name: str, curve: Curve, folder: Path, title: str) -> Figure:

@@ -43,6 +43,12 @@ class OutputError(ZooError):
     exit_code = 6
 
 
+class ProcessError(ZooError):
+    """A process of several that was killed, or that the others cannot reach."""
+
+    exit_code = 7
+
+
 class Stopped(ZooError):
     """The run was asked to stop by a signal; the text says where it can be continued from."""
 

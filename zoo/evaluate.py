@@ -51,15 +51,15 @@ def evaluate(network: nn.Module, data: Any) -> dict[str, float]:
     return {f"test/{name}": round(float(value), 6) for name, value in found.items()}
 
 
-def figures_of_test(card: dict[str, Any]) -> dict[str, float]:
-    """The figures of a card that are of the test set; those of training and validation are not measured anew."""
+def metrics_of_test(card: dict[str, Any]) -> dict[str, float]:
+    """The metrics of a card that are of the test set; those of training and validation are not measured anew."""
     metrics = card.get("metrics")
     pairs = metrics.items() if isinstance(metrics, dict) else ()
     return {name: value for name, value in pairs if isinstance(value, (int, float)) and name.startswith("test/")}
 
 
 def disagreements(stated: dict[str, float], found: dict[str, float]) -> list[str]:
-    """Where the figures of a card and those found differ by more than rounding: a line for each."""
+    """Where the metrics of a card and those found differ by more than rounding: a line for each."""
     lines = []
     for name, value in stated.items():
         now = found.get(name)

@@ -21,7 +21,7 @@ from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeChe
 from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.checks import uncompiled
 from zoo.data.dataset import DataSet
-from zoo.errors import ConfigError, DataError
+from zoo.errors import CheckpointError, ConfigError, DataError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
@@ -46,7 +46,7 @@ def fit(
     resume_from: the checkpoint to go on from, or None.
     """
     options = settings.trainer
-    resume = read_checkpoint(resume_from) if resume_from else None
+    resume = to_go_on_with(resume_from) if resume_from else None
     steps_per_epoch = len(data.batches("train"))
     plan = Plan(network, steps_per_epoch, options.max_epochs, options.max_steps)
     writes = share().rank == 0  # of several processes only the first leaves or shows anything
@@ -55,7 +55,7 @@ def fit(
     checkpoints = Checkpoints(
         last, best, options.select, options.monitor, options.checkpoint_every_n_steps, metrics_csv
     )
-    stopped_early = resume and resume["zoo"]["stopped_early"] and options.early_stopping_patience
+    stopped_early = resume and resume["zoo"].get("stopped_early") and options.early_stopping_patience
     if resume and (stopped_early or resume["global_step"] >= plan.total_steps):
         if writes:
             print(f"{resume_from} is at the end of the run: nothing is left to train", file=sys.stderr)
@@ -101,6 +101,11 @@ def fit(
         try:
             with readers():
                 trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
+        except RESTORING as error:
+            if resume is None or trainer.global_step > resume["global_step"] or "allocat" in str(error):
+                raise  # not before the first step of a continued run, and so not the checkpoint's fault
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            raise CheckpointError(f"{resume_from} cannot be continued by this version: {why}") from error
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
@@ -110,6 +115,19 @@ def fit(
     chosen = read_checkpoint(best)
     load_weights(network, chosen, best)
     return dict(chosen["zoo"]["metrics"])
+
+
+# What Lightning and torch raise over a checkpoint whose parts are not those that they expect.
+RESTORING = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+
+def to_go_on_with(source: str) -> dict[str, Any]:
+    """A checkpoint that holds what a continuation needs. Raises CheckpointError."""
+    content = read_checkpoint(source)
+    for key, kind in (("global_step", int), ("optimizer_states", list), ("loops", dict), ("callbacks", dict)):
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"{source} cannot be continued: its {key!r} is no {kind.__name__}")
+    return content
 
 
 def test(settings: "Settings", network: nn.Module, data: DataSet) -> dict[str, float]:

@@ -108,11 +108,11 @@ def inspect(network: nn.Module, input: Tensor | Sequence[int] | None = None) -> 
     finally:
         for module, training in modes.items():
             module.training = training
-    ledger = Ledger(network, x)
+    tally = Tally(network, x)
     for call in recorder.calls:
-        ledger.enter(*call)
-    ledger.enter_unused()
-    layers = list(ledger.layers.values())
+        tally.enter(*call)
+    tally.enter_unused()
+    layers = list(tally.layers.values())
     totals = ("parameters", "parameters_without_biases", "macs", "bytes")
     sums = {name: sum(getattr(layer, name) for layer in layers) for name in totals}
     assert sums["parameters"] == sum(parameter.numel() for parameter in network.parameters())
@@ -201,8 +201,8 @@ class Field(NamedTuple):
 ALL = Field((math.inf,))
 
 
-class Ledger:
-    """The layers of a network, from its calls in the order of execution."""
+class Tally:
+    """The layers of a network, counted from its calls in the order of execution."""
 
     def __init__(self, network: nn.Module, x: Tensor):
         self.network, self.layers = network, {}

@@ -149,7 +149,7 @@ def as_bytes(array: Any) -> Tensor:
 def numbers(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
     """Rows (N, D) float32 of numbers in the units of the data set, scaled as it was."""
     names = ", ".join(transform["features"])
-    items = [split(item) for item in items]
+    items = [as_typed(item) for item in items]
     for item in items:
         try:
             row = torch.as_tensor(item, dtype=torch.float32)
@@ -161,7 +161,7 @@ def numbers(items: Sequence[Any] | Tensor, transform: dict[str, Any]) -> Tensor:
     return rows / torch.tensor(transform["scale"])
 
 
-def split(item: Any) -> Any:
+def as_typed(item: Any) -> Any:
     """`4,5` as a person writes it -> [4.0, 5.0]; anything else as it is."""
     if isinstance(item, str):
         try:

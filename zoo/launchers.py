@@ -63,6 +63,8 @@ def split(overrides: list[str]) -> tuple[list[str], list[str]]:
             raise ConfigError(f"{text!r}: of Hydra's own settings a sweep takes {valid}")
         if override.is_sweep_override() or override.is_delete():
             raise ConfigError(f"{text!r}: a sweep has one launcher and one value for each of its keys")
+        if "_target_" in text:  # Hydra would make whatever it names
+            raise ConfigError(f"{text!r}: a launcher's settings can be given, not what makes it")
         launcher.append(text)
     if launcher and not any(text.startswith("hydra/launcher=") for text in launcher):
         raise ConfigError(f"{launcher[0]!r}: of which launcher? add hydra/launcher={'|'.join(PLUGINS)}")

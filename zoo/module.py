@@ -207,7 +207,7 @@ class ZooModule(pl.LightningModule):
         self.means = dict(checkpoint["zoo"]["metrics"])
         running, takes = checkpoint["running_sums"], self.share.rank == 0  # those of all processes, taken up by one
         self.sums = {key: value.to(device) * takes for key, value in running["sums"].items()}
-        self.items = {part: count * takes for part, count in running["items"].items()}
+        self.items = {part: int(running["items"][part]) * takes for part in self.items}
         if checkpoint["carried_state"] is not None:
             self.states["train"] = tuple(part.to(device) for part in checkpoint["carried_state"])
 

@@ -19,9 +19,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from zoo.curves import COLOURS, SIZE, printable
 from zoo.data.picture_files import read_picture
 from zoo.models.classifier import class_logits
+from zoo.palette import ACCENT, SECOND, SIZE, printable
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet, Split
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 MAPS = 16  # of each convolution that are drawn
 PLACES = 14  # of the occluding square, along each side of a picture
 LOOKED_AT = 10_000  # test pictures, at most
-AT_ONCE = 500, 2**23  # pictures in one pass through a network, and numbers in them
+PICTURES_AT_ONCE, NUMBERS_AT_ONCE = 500, 2**23  # in one pass through a network, at most
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
-HIGHLIGHT, PLAIN = COLOURS[1], "#aab7b8"
+HIGHLIGHT, PLAIN = SECOND, "#aab7b8"
 
 
 class Picture(NamedTuple):
@@ -66,9 +66,8 @@ def spread(size: int, limit: int) -> Tensor:
 
 def ready_in_parts(data: "DataSet", rows: Tensor) -> Iterator["Split"]:
     """Test items as a network takes them, in parts of a size that fits into memory."""
-    most, numbers = AT_ONCE
     per_item = data.ready("test", rows[:1])[0].numel()
-    for part in rows.split(max(1, min(most, numbers // per_item))):
+    for part in rows.split(max(1, min(PICTURES_AT_ONCE, NUMBERS_AT_ONCE // per_item))):
         yield data.ready("test", part)
 
 
@@ -281,7 +280,7 @@ def occlusion_map(network: nn.Module, picture: Picture, title: str, square: Squa
     left, right = figure.subplots(1, 2)
     draw_image(left, square.hide(image, y, x), picture.transform)
     corner = (x - size // 2 - 0.5, y - size // 2 - 0.5)  # a pixel reaches half a unit beyond its middle
-    left.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=COLOURS[0], linewidth=2))
+    left.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=ACCENT, linewidth=2))
     left.set_title(f"{picture.name(label)}: {p[label]:.1%}, hidden like this {low:.1%}", fontsize=11)
     fields = (-0.5, values.shape[1] * stride - 0.5, values.shape[0] * stride - 0.5, -0.5)
     shades = right.imshow(values.numpy(), cmap="viridis", vmin=dark, vmax=high, extent=fields, interpolation="nearest")

@@ -54,6 +54,11 @@ def shipped(name: str) -> bytes:
     return raw
 
 
+def ships(raw: bytes) -> bool:
+    """Whether these bytes are one of the files that ship with the zoo."""
+    return hashlib.sha256(raw).hexdigest() in [file["sha256"] for file in index().values()]
+
+
 def read(source: str | Path) -> dict[str, Any]:
     """`zoo`, what is known of the network, and `state_dict`, its weights on the CPU. Raises CheckpointError.
 
@@ -62,13 +67,13 @@ def read(source: str | Path) -> dict[str, Any]:
     """
     text = str(source)
     if text in index():
-        return unpacked(shipped(text), text)
+        return unpacked(shipped(text), text, trusted=True)
     if text.startswith("hf://"):
         from zoo.hub import fetched
 
-        return unpacked(read_file(fetched(text)), text)
+        return unpacked(raw := read_file(fetched(text)), text, ships(raw))
     if text.startswith(("http://", "https://")):
-        return unpacked(read_file(downloaded(text)), text)
+        return unpacked(read_file(downloaded(text)), text, trusted=True)
     path = Path(text)
     if os.path.isfile(path / PUBLISHED):
         path = path / PUBLISHED
@@ -86,7 +91,7 @@ def read(source: str | Path) -> dict[str, Any]:
     raw = read_file(path)
     if raw.startswith((ZIP, LEGACY)) and not raw[-COMMENT:].startswith(MARK):
         return of_torchvision(raw, str(path))
-    return unpacked(raw, str(path)) if path.suffix == ".safetensors" else read_checkpoint(path)
+    return unpacked(raw, str(path), ships(raw)) if path.suffix == ".safetensors" else read_checkpoint(path)
 
 
 def of_torchvision(raw: bytes, source: str) -> dict[str, Any]:
@@ -157,7 +162,7 @@ def give_transform(network: nn.Module, about: dict[str, Any], source: str | Path
     if transform and hasattr(network, "transform"):
         try:
             check_transform(transform)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(f"{source}: its transform is not in order: {short(error)}") from error
     if isinstance(transform, dict):
         network.transform = transform

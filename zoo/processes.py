@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from zoo.data.dataset import ALONE, Share
-from zoo.errors import ConfigError, ZooError
+from zoo.errors import ConfigError, ProcessError, ZooError
 
 if TYPE_CHECKING:
     from zoo.config import TrainerConfig
@@ -26,12 +26,6 @@ STARTERS = {  # who starts processes, and how it tells each its rank, its rank o
     "torchrun": ("RANK", "LOCAL_RANK", "WORLD_SIZE"),
     "srun": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"),
 }
-
-
-class ProcessError(ZooError):
-    """A process of several that was killed, or that the others cannot reach."""
-
-    exit_code = 7
 
 
 class Place(NamedTuple):

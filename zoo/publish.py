@@ -45,7 +45,7 @@ def publish(
     name = name or file_name(own["experiment"].replace("_", "-"))
     folder = Path(to) / name
     if (folder / PUBLISHED).exists():  # said before minutes of measuring
-        raise OutputError(f"{folder} holds a published network; choose another name, or take it away")
+        raise OutputError(f"{folder} holds a published network; choose another --name or --to, or take it away")
     content = read_checkpoint(run)
     if words is not None:
         content = with_fewer_words(content, words)

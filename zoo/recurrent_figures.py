@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from zoo.curves import FONT, Curve, kept_curve, printable
+from zoo.curves import Curve, kept_curve
 from zoo.models.recurrent import unroll
+from zoo.palette import FONT, printable
 
 if TYPE_CHECKING:
     from zoo.data.dataset import DataSet

@@ -59,6 +59,12 @@ def load_all() -> dict[str, dict[str, type]]:
     return CLASSES
 
 
+def defaults(group: str, name: str) -> dict[str, Any]:
+    """The arguments of `name` that need not be given, with their defaults."""
+    parameters = inspect.signature(load_all()[group][name]).parameters
+    return {key: one.default for key, one in parameters.items() if one.default is not one.empty}
+
+
 def nearest(word: str, valid: Iterable[object]) -> str:
     """` (did you mean ...?)`, or nothing where no valid word is close."""
     close = difflib.get_close_matches(str(word), [str(v) for v in valid], n=1, cutoff=0.5)

@@ -26,7 +26,7 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
     if settings.ckpt_path == "last":
         folder = Path(settings.run_dir) if settings.run_dir else unfinished_run(Path("runs") / settings.experiment)
         if not (folder / "config.yaml").exists():
-            raise CheckpointError(f"ckpt_path=last: run_dir={folder} holds no run")
+            raise CheckpointError(f"ckpt_path=last: run_dir={folder} holds no run; leave ckpt_path away to begin one")
         source = str(folder / "checkpoints" / "last.ckpt")
         if not Path(source).exists():
             return folder, None
@@ -44,7 +44,7 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
         )
     kept = "model data data_arguments fingerprint arguments optimizer optimizer_arguments trainer seed"
     for key in kept.split():
-        theirs, ours = (without_place(value) for value in (content["zoo"].get(key), about[key]))
+        theirs, ours = (without_place(value) for value in (since_then(key, content["zoo"]), about[key]))
         if theirs != ours:
             if isinstance(theirs, dict) and isinstance(ours, dict):
                 key, theirs, ours = next(
@@ -67,6 +67,17 @@ def continued(settings: "Settings", about: dict[str, Any]) -> tuple[Path, str | 
     return folder, source
 
 
+ARGUMENTS = {"arguments": "model", "data_arguments": "data", "optimizer_arguments": "optimizer"}
+
+
+def since_then(key: str, kept: dict[str, Any]) -> Any:
+    """What a checkpoint says under the key; arguments that its version did not have yet are at their defaults."""
+    from zoo.registry import defaults
+
+    value, group = kept.get(key), ARGUMENTS.get(key)
+    return defaults(group, kept[group]) | value if group and isinstance(value, dict) else value
+
+
 def without_place(value: Any) -> Any:
     """Settings without those that change no result: who reads the data, and where what was read is kept."""
     return {k: v for k, v in value.items() if k not in NEUTRAL} if isinstance(value, dict) else value
@@ -76,7 +87,7 @@ def unfinished_run(base: Path) -> Path:
     """The newest run below `base` that has no result. Raises CheckpointError."""
     runs = [path.parent for path in base.glob("*/config.yaml") if not (path.parent / "result.json").exists()]
     if not runs:
-        raise CheckpointError(f"ckpt_path=last: no unfinished run in {base}")
+        raise CheckpointError(f"ckpt_path=last: no unfinished run in {base}; leave ckpt_path away to begin one")
     return max(runs, key=lambda path: path.name)
 
 
@@ -84,7 +95,7 @@ def new_folder(settings: "Settings") -> Path:
     """A directory of this run alone. Raises OutputError where it cannot be made or holds a run already."""
     wanted = Path(settings.run_dir or Path("runs") / settings.experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
     if settings.run_dir and (wanted / "config.yaml").exists():
-        raise OutputError(f"run_dir={wanted} holds a run; choose another, or continue it with ckpt_path=last")
+        raise OutputError(f"run_dir={wanted} holds a run; choose another, or, if it was stopped, ckpt_path=last")
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):  # two runs may start in the same second

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from zoo.curves import COLOURS, SIZE
+from zoo.palette import ACCENT, INK, SECOND, SIZE
 
 if TYPE_CHECKING:
     from zoo.data.mackey_glass import MackeyGlass
@@ -29,13 +29,13 @@ def left_alone(network: nn.Module, data: "MackeyGlass", title: str) -> Figure:
     figure.suptitle(f"{title}: left to itself, {until}")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     steps = torch.arange(1, STEPS + 1)
-    top.plot(steps, series, color=COLOURS[1], linewidth=2, label="the series")
-    top.plot(steps, answers, color=COLOURS[0], linewidth=2, linestyle="--", label="the network, fed its own answers")
+    top.plot(steps, series, color=SECOND, linewidth=2, label="the series")
+    top.plot(steps, answers, color=ACCENT, linewidth=2, linestyle="--", label="the network, fed its own answers")
     low, high = float(series.min()), float(series.max())
     top.set_ylim(low - 0.3 * (high - low), high + 0.5 * (high - low))  # whatever the network has come to
     top.legend(frameon=False, loc="upper left", ncols=2)
-    bottom.semilogy(steps, distance.clamp(min=1e-7), color=COLOURS[5])
-    bottom.axhline(FAR_OFF, color=COLOURS[0], linewidth=1)
+    bottom.semilogy(steps, distance.clamp(min=1e-7), color=INK)
+    bottom.axhline(FAR_OFF, color=ACCENT, linewidth=1)
     bottom.set_xlabel("steps after the last true value that it was given")
     bottom.set_ylabel("distance")
     for axes in (top, bottom):

@@ -27,7 +27,7 @@ def sweep(overrides: list[str]) -> None:
     """Run what is not done yet; print and keep the table. Raises ConfigError before the first run for any of them."""
     overrides, of_launcher = split(overrides)
     jobs = [(job, compose_settings(job)) for job in expand(overrides)]
-    base = place(jobs)
+    base = give_folders(jobs)
     launcher = Launcher(of_launcher, base) if of_launcher else None
     waiting: dict[str, Settings] = {}
     for number, (job, settings) in enumerate(jobs, 1):
@@ -52,7 +52,7 @@ def sweep(overrides: list[str]) -> None:
         raise NumericError(f"{failed} of {len(results)} runs ended with numbers that are not finite; see above")
 
 
-def place(jobs: list[tuple[list[str], Settings]]) -> Path:
+def give_folders(jobs: list[tuple[list[str], Settings]]) -> Path:
     """Check the jobs and give each its run_dir below the sweep's folder, which is returned. Raises ConfigError."""
     for key in ("run_dir", "ckpt_path"):
         if any(getattr(settings, key) for _, settings in jobs):
@@ -115,8 +115,9 @@ def labels(jobs: list[list[str]], results: list[dict[str, Any]]) -> list[str]:
 
 def compare(folders: dict[str, Path], base: Path) -> list[Path]:
     """The runs' validation losses in one figure, and each kind of curve that they left (zoo/curves.py)."""
-    from zoo.curves import COLOURS, CURVES, draw_curves, read_curve
+    from zoo.curves import CURVES, draw_curves, read_curve
     from zoo.figures import read_metrics, save
+    from zoo.palette import COLOURS
 
     found: dict[str, dict[str, list[tuple[float, float]]]] = {name: {} for name in CURVES}
     for label, folder in folders.items():

@@ -70,6 +70,9 @@ def run(settings: "Settings", run_folder: tuple[Path, str | None] | None = None)
         return launch(settings, chosen)
     about["transform"] = data.transform  # with the vocabulary, which some sets know only now
     processes.first(lambda: write_config(settings, folder))
+    if settings.trainer.progress and processes.share().rank == 0:
+        names = settings.names
+        print(f"{settings.experiment}: {names['model']} on {names['data']}, {folder}", file=sys.stderr)
     if hasattr(network, "summary") and processes.share().rank == 0:
         print(network.summary(), file=sys.stderr)
     network.eval()
@@ -162,14 +165,22 @@ def assemble(settings: "Settings") -> tuple["DataSet", "nn.Module", "Recipe", di
     check_hardware(settings.trainer)
     data = build("data", settings.names["data"], settings.data)
     arguments = {k: data.provides.get(k, v) if v == MISSING else v for k, v in settings.model.items()}
+    pair = f"model={settings.names['model']} does not fit data={settings.names['data']}"
     for key in arguments.keys() & data.provides.keys():
         if arguments[key] != data.provides[key]:
-            names = f"model={settings.names['model']} does not fit data={settings.names['data']}"
             given = any(text.startswith(f"model.{key}=") for text in settings.overrides)
             advice = f"leave {key} away" if given else f"set model.{key} to that"
-            raise ConfigError(f"{names}: {key} {arguments[key]!r} against {data.provides[key]!r}; {advice}")
+            raise ConfigError(f"{pair}: {key} {arguments[key]!r} against {data.provides[key]!r}; {advice}")
     torch.manual_seed(settings.seed)
-    network = build("model", settings.names["model"], arguments)
+    try:
+        network = build("model", settings.names["model"], arguments)
+    except ConfigError as error:
+        typed = {text.partition("=")[0] for text in settings.overrides}
+        left = [k for k, v in settings.model.items() if v == MISSING and f"model.{k}" not in typed]  # to the data
+        if not any(key in str(error) for key in left):
+            raise
+        why = str(error).removeprefix(f"model={settings.names['model']}: ")
+        raise ConfigError(f"{pair}: {why}") from error
     recipe = build("optimizer", settings.names["optimizer"], settings.optimizer)
     check_fit(network, data, settings)
     check_update(network, settings)

@@ -1,14 +1,17 @@
 """Weights to give away: a .safetensors file with the network's card in its header, and nothing in it that could run.
 
 Any reader of safetensors opens it. The header's `zoo` is JSON: which network it is, how its items are made, and the
-rest of its card. Large weights may be stored in 16 bits, or in 8 with one scale for each row:
+rest of its card. Its `sha256` is that of the whole file, taken with zeros in place of these 64 digits. Large weights
+may be stored in 16 bits, or in 8 with one scale for each row:
 
     w = q * scale,  q in -127 .. 127,  scale = max |w| of the row / 127      (`NAME` is int8, `NAME.scale` float32)
 
 Format 1. A reader refuses what a newer zoo has written in another format.
 """
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ STORES = ("float32", "float16", "int8")
 SCALE = ".scale"
 FEW = 1024  # numbers of a weight that stay float32: biases, and what is small anyway
 HEADER = 8  # bytes that say how long the header is
+SEAL = re.compile(rb'"sha256":"([0-9a-f]{64})"')  # in the header; within the card quotes have a backslash before
 LONGEST = 16 << 20  # bytes of a header: a vocabulary of a million words
 SIGNS = {  # how files of other kinds begin
     b"PK\x03\x04": "a .zip archive",
@@ -70,7 +74,17 @@ def packed(network: nn.Module, card: dict[str, Any], store: str = "float32") -> 
         else:
             tensors[name], tensors[name + SCALE] = in_eight_bits(weight)
     about = {**card, "format": FORMAT, "store": store, "shared": shared}
-    return save(tensors, {"format": "pt", "zoo": json.dumps(about)})
+    return sealed(save(tensors, {"format": "pt", "zoo": json.dumps(about), "sha256": "0" * 64}))
+
+
+def sealed(raw: bytes) -> bytes:
+    """The file with its SHA-256 in its header."""
+    return SEAL.sub(b'"sha256":"%s"' % seal_of(raw).encode(), raw, count=1)
+
+
+def seal_of(raw: bytes) -> str:
+    """The SHA-256 that belongs into the header of a file."""
+    return hashlib.sha256(SEAL.sub(b'"sha256":"%s"' % (b"0" * 64), raw, count=1)).hexdigest()
 
 
 def in_eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,15 +99,17 @@ def by_row(scale: Tensor, weight: Tensor) -> Tensor:
     return scale.view(-1, *[1] * (weight.dim() - 1))
 
 
-def unpacked(raw: bytes, source: str) -> dict[str, Any]:
+def unpacked(raw: bytes, source: str, trusted: bool = False) -> dict[str, Any]:
     """`zoo`, the card, and `state_dict`, the weights in float32, of such a file's bytes; source: what errors call it.
 
+    trusted: whether their SHA-256 is known from elsewhere, and that in the header may be missing.
     Raises CheckpointError for everything else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     about = read_card(raw, source)
+    check_seal(raw, source, trusted)
     try:
         tensors = load(raw)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
@@ -115,6 +131,15 @@ def unpacked(raw: bytes, source: str) -> dict[str, Any]:
             raise CheckpointError(f"{source} is damaged: it lacks {first!r}, which {name!r} shares")
         weights[name] = weights[first]
     return {"zoo": about, "state_dict": weights}
+
+
+def check_seal(raw: bytes, source: str, trusted: bool) -> None:
+    """Raises CheckpointError for a file that is not, to the last bit, what was written."""
+    seal = SEAL.search(raw, 0, HEADER + int.from_bytes(raw[:HEADER], "little"))
+    if seal is None and not trusted:
+        raise CheckpointError(f"{source} has no SHA-256 in its header: damage could not be told; publish it anew")
+    if seal is not None and seal[1].decode() != seal_of(raw):
+        raise CheckpointError(f"{source} is damaged: its SHA-256 is not the one it was written with")
 
 
 def check_weights(weights: dict[Any, Any], source: str | Path) -> None:
@@ -148,14 +173,19 @@ def read_card(raw: bytes, source: str) -> dict[str, Any]:
         raise CheckpointError(f"{source} has no card of the zoo in its header; it was not written by it") from error
     if not isinstance(about, dict) or not isinstance(about.get("format"), int):
         raise CheckpointError(f"{source} does not say in which format it is; not a file of the zoo")
-    if about["format"] > FORMAT:
-        raise CheckpointError(
-            f"{source} is in format {about['format']}, written by a newer zoo ({short(about.get('version'))}); "
-            f"this one reads up to {FORMAT}: install a newer lecture-zoo"
-        )
+    check_format(about, source)
     if not isinstance(about.get("model"), str) or not isinstance(about.get("arguments"), dict):
         raise CheckpointError(f"{source} does not say which network it holds")
     return about
+
+
+def check_format(about: dict[str, Any], source: str) -> None:
+    """Raises CheckpointError for what a newer zoo has written in another format; where none is said it is the first."""
+    if about.get("format", 1) not in range(1, FORMAT + 1):
+        raise CheckpointError(
+            f"{source} is in format {short(about['format'])}, written by a newer zoo ({short(about.get('version'))}); "
+            f"this one reads up to {FORMAT}: install a newer lecture-zoo"
+        )
 
 
 def read_card_of(path: Path) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-from zoo.curves import printable
 from zoo.models.word_vectors import WordVectors
+from zoo.palette import ACCENT, SECOND, printable
 
-SIZE = (9.6, 5.4)  # inches; 16:9 like a slide, larger than other figures for the many words
-COUNTRY, CAPITAL, GREY, PALE = "#2471a3", "#c0392b", "#909497", "#b2babb"
+LARGE = (9.6, 5.4)  # inches; 16:9 like a slide, larger than other figures for the many words
+COUNTRY, CAPITAL, GREY, LIGHT = SECOND, ACCENT, "#909497", "#b2babb"
 WHITE = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0}  # behind a name that arrows cross
 FEWEST, DRAWN = 5, 20  # pairs of which something can be said, and that can be read in one picture
 ROWS, COLUMNS = 8, 5  # words and reports, likewise
@@ -112,9 +112,9 @@ def capitals(network: WordVectors, title: str) -> Figure | None:
     points = principal_components(known.vectors.flatten(0, 1), 2).view(2, -1, 2)
     points = -points if points[1, :, 0].mean() < 0 else points  # arrows are read from left to right
     start, end = points[:, known.drawn]
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=LARGE, layout="constrained")
     axes = figure.subplots()
-    axes.quiver(*start.T, *(end - start).T, angles="xy", scale_units="xy", scale=1, width=0.0015, color=PALE)
+    axes.quiver(*start.T, *(end - start).T, angles="xy", scale_units="xy", scale=1, width=0.0015, color=LIGHT)
     labels = []
     for kind, here, there, colour in ((0, start, end, COUNTRY), (1, end, start, CAPITAL)):
         axes.scatter(*here.T, s=14, color=colour)
@@ -127,11 +127,11 @@ def capitals(network: WordVectors, title: str) -> Figure | None:
     axes.margins(0.12)
     cosines = "mean cosine between two offsets {:.2f}, of wrong pairs {:.2f}".format(*offset_cosine(network))
     axes.set_title(f"{title}: {len(known.drawn)} of {len(known.names)} pairs\n{cosines}")
-    spread(figure, labels)
+    move_apart(figure, labels)
     return figure
 
 
-def spread(figure: Figure, labels: list[Annotation]) -> None:
+def move_apart(figure: Figure, labels: list[Annotation]) -> None:
     """Move labels no farther than needed, so that none covers another or a point."""
     figure.draw_without_rendering()  # which places them
     points = [label.axes.transData.transform(label.xy) for label in labels]
@@ -154,12 +154,12 @@ def longitudes(network: WordVectors, title: str) -> Figure | None:
         return None
     component, correlation = eastward(known)
     drawn = sorted(known.drawn, key=known.longitudes.__getitem__, reverse=True)  # the lowest line first
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=LARGE, layout="constrained")
     axes = figure.subplots()
     axes.plot(component[drawn], range(len(drawn)), "o", color=COUNTRY)
     labels = [f"{printable(known.names[i][0])} {round(known.longitudes[i])}\u00b0" for i in drawn]
     axes.set_yticks(range(len(drawn)), labels)
-    axes.grid(axis="y", color=PALE, linewidth=0.5)
+    axes.grid(axis="y", color=LIGHT, linewidth=0.5)
     axes.set(xlabel="first principal component of the countries", ylabel="longitude, from west to east")
     counts = f"{len(drawn)} of {len(known.names)} countries"
     axes.set_title(f"{title}: {counts}\nrank correlation with longitude {correlation:.2f}")
@@ -181,7 +181,7 @@ def neighbours(folder: Path, title: str) -> Figure | None:
         return None
     chosen = torch.linspace(0, len(reports) - 1, min(COLUMNS, len(reports))).round().int().tolist()
     words = list(reports[-1][1].items())[:ROWS]
-    figure = Figure(figsize=(SIZE[0], 0.7 + 0.72 * len(words)), layout="constrained")
+    figure = Figure(figsize=(LARGE[0], 0.7 + 0.72 * len(words)), layout="constrained")
     axes = figure.subplots()
     for row, (word, last) in enumerate(words):
         axes.axhline(row - 0.5, color=GREY, linewidth=0.5)

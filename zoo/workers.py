@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from zoo.errors import OutputError, Stopped, ZooError
-from zoo.processes import PATIENCE, ProcessError
+from zoo.errors import OutputError, ProcessError, Stopped, ZooError
+from zoo.processes import PATIENCE
 
 if TYPE_CHECKING:
     from zoo.config import Settings

@@ -81,7 +81,7 @@ def draw() -> None:
     import torch
 
     import zoo
-    from zoo.figures import decision_regions
+    from zoo.plane_figures import decision_regions
     from zoo.registry import build
 
     with tempfile.TemporaryDirectory() as folder:

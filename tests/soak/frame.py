@@ -200,6 +200,12 @@ def report(faults: Sequence[Fault], outcomes: Sequence[Outcome], seed: int, seco
     return {"seed": seed, "seconds": round(seconds, 1), "machine": machine, "faults": found}
 
 
+def elsewhere() -> list[dict[str, Any]]:
+    """What other libraries do with the same faults, part by part."""
+    modules = [f"soak.{part}_elsewhere" for part in PARTS]
+    return [row._asdict() for name in modules for row in importlib.import_module(name).others()]
+
+
 def find_faults() -> dict[str, Fault]:
     """The faults of all parts that there are, by id."""
     for part in PARTS:
@@ -214,6 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
     parser.add_argument("--seed", type=int, default=0, help="which random trials (0)")
     parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--others", action="store_true", help="measure beside it what other libraries do")
     parser.add_argument("--only", help="these faults only: A1,A2")
     parser.add_argument("--replay", metavar="FAULT:TRIAL", help="this trial alone; its folder is kept")
     options = parser.parse_args(arguments)
@@ -245,6 +252,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(faults, outcomes, options.seed))
     if options.json:
         found = report(faults, outcomes, options.seed, time.monotonic() - started)
+        if options.others and not interrupted:
+            found["others"] = elsewhere()
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     wrong = any(outcome.wrong for outcome in outcomes)
     if wrong or replay:

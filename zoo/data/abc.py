@@ -37,7 +37,7 @@ class ABC(DataSet):
 
     def load(self) -> None:
         """x (1, T) and the targets (1, T)."""
-        (x,) = encode(self.text, self.vocabulary)
+        x = encode(self.text, self.vocabulary)
         self.train = self.val = self.test = (x[None], x.roll(-1)[None])
 
     def example_batch(self) -> tuple[torch.Tensor, ...]:

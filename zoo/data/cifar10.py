@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.data.fetch import File, fetch
+from zoo.data.fetch import File, fetch, unpacked
 from zoo.data.held_pictures import hold
-from zoo.data.picture_files import PARTS, PictureFiles, drawn_fraction
+from zoo.data.picture_files import PictureFiles, drawn_fraction
 from zoo.data.pictures import Pictures
 from zoo.errors import DataError
 from zoo.registry import register
@@ -20,6 +20,7 @@ URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE = File(
     "cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071
 )
+UNPACKED = "cifar-10-batches-py"
 AS_JPEG = "cifar10-images.zip"  # cifar10-images/{train,test}/CLASS/NNNN.jpg; compressed anew, so not the same bytes
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -79,8 +80,11 @@ class CIFAR10(Pictures):
         declare_missing_operators()
         import torchvision  # a second to import: only when it is needed
 
-        fetch(URL, self.root / ARCHIVE.name, ARCHIVE)
-        raw = [torchvision.datasets.CIFAR10(self.root, train, download=True) for train in (True, False)]  # unpacks
+        folder = unpacked(fetch(URL, self.root / ARCHIVE.name, ARCHIVE), self.root / UNPACKED)
+        try:
+            raw = [torchvision.datasets.CIFAR10(self.root, train) for train in (True, False)]
+        except (RuntimeError, OSError) as error:  # it looks at the MD5 of each file before it unpickles it
+            raise DataError(f"{folder} is damaged; delete it to have it unpacked again") from error
         return [(torch.from_numpy(part.data), torch.tensor(part.targets)) for part in raw]
 
     def read_jpeg(self) -> list[tuple[Tensor, Tensor]]:
@@ -89,9 +93,11 @@ class CIFAR10(Pictures):
         images, damaged = hold(files, files.names, 32, "cifar10", self.cache)
         if damaged or len(images) != 60_000:
             raise DataError(f"{files.root} does not hold the 60,000 pictures: {len(images):,} can be read")
-        paths = [name.split("/")[-3:-1] for name in files.names]
+        paths = [tuple(name.split("/")[-3:-1]) for name in files.names]
+        if strange := set(paths) - {(part, label) for part in ("train", "test") for label in CLASSES}:
+            raise DataError(f"{files.root} has pictures in {'/'.join(min(strange))}, which is no class of CIFAR-10")
         labels = torch.tensor([CLASSES.index(label) for _, label in paths])
-        training = torch.tensor([PARTS[part] == "train" for part, _ in paths])
+        training = torch.tensor([part == "train" for part, _ in paths])
         return [(images[rows], labels[rows]) for rows in (training, ~training)]
 
 

@@ -165,7 +165,8 @@ class Corpus(WordSet):
         try:
             about = self.path.stat()
         except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror}") from error
+            text = f"cannot read {self.path}: {error.strerror}; data.path=FILE may be any text of yours"
+            raise DataError(text) from error
         return [str(self.path.resolve()), about.st_size, about.st_mtime_ns]
 
     def blocks(self) -> Iterator[tuple[bytes, float]]:

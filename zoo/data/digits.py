@@ -7,12 +7,12 @@ Split: a third of each class (602) is held out as test, a tenth of the rest (124
 import torch
 import torch.nn.functional as F
 
-from zoo.data.images import Images
+from zoo.data.grey_pictures import GreyPictures
 from zoo.registry import register
 
 
 @register("digits", group="data")
-class Digits(Images):
+class Digits(GreyPictures):
     """Items: (1, image_size, image_size) float32; labels 0..9 int64.
 
     image_size: the 8x8 pictures are scaled up to it (bilinear); 28 is what the MNIST networks take.

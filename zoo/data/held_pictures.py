@@ -42,7 +42,7 @@ def hold(files: PictureFiles, names: Sequence[str], size: int, name: str, cache:
             f"{name}: {len(names):,} pictures of {size}x{size} take {needed / 1e9:.1f} GB of memory, and "
             f"{free / 1e9:.1f} GB are free; data.held=false reads them from their files"
         )
-    digest = hashlib.sha256(f"{files.fingerprint(names)} {size}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{files.fingerprint(names)} {size} checked".encode()).hexdigest()[:12]
     folder = cache / f"{name}_{digest}"
     if not folder.exists():
         build(files, names, size, folder)
@@ -74,15 +74,27 @@ def read(folder: Path, names: Sequence[str], size: int) -> Held:
     """What `build` has written. Raises DataError where it is damaged."""
     path = folder / "pictures.u8"
     try:
-        damaged = json.loads((folder / "damaged.json").read_text())
+        about = json.loads((folder / "about.json").read_text())
+        damaged = about["damaged"]
         count = len(names) - len(damaged)
         if path.stat().st_size != count * size * size * 3:
             raise ValueError(f"the size of {path.name} is wrong")
-    except (OSError, ValueError, TypeError) as error:
+        if about["sha256"] != checksum(path, damaged):
+            raise ValueError("its SHA-256 is not the one it was written with")
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{folder} is damaged ({error}); delete it to have it made again") from error
     # Not shared: nothing that is done to the tensor reaches the file.
     images = torch.from_file(str(path), shared=False, size=count * size * size * 3, dtype=torch.uint8)
     return Held(images.view(count, size, size, 3), damaged)
+
+
+def checksum(path: Path, damaged: dict[str, str]) -> str:
+    """SHA-256 of the pictures, and of what is said about those that are not there."""
+    digest = hashlib.sha256(json.dumps(damaged).encode())
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def build(files: PictureFiles, names: Sequence[str], size: int, folder: Path) -> None:
@@ -106,7 +118,8 @@ def build(files: PictureFiles, names: Sequence[str], size: int, folder: Path) ->
             os.fsync(file.fileno())
         if len(damaged) == len(names):
             raise DataError(f"{files.root}: none of {len(names)} pictures can be read ({next(iter(damaged.values()))})")
-        write_whole(part / "damaged.json", json.dumps(damaged).encode())
+        about = {"damaged": damaged, "sha256": checksum(part / "pictures.u8", damaged)}
+        write_whole(part / "about.json", json.dumps(about).encode())
         with contextlib.suppress(FileExistsError, NotADirectoryError):
             part.rename(folder)
         if not folder.exists():

@@ -7,7 +7,7 @@ torchvision.datasets.MNIST.
 import torch
 
 from zoo.data.fetch import File, fetch
-from zoo.data.images import Images
+from zoo.data.grey_pictures import GreyPictures
 from zoo.registry import register
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -20,7 +20,7 @@ FILES = (  # name, SHA-256 of the unpacked file, bytes of the unpacked file
 
 
 @register("mnist", group="data")
-class MNIST(Images):
+class MNIST(GreyPictures):
     """Items: (1, 28, 28) float32; labels 0..9 int64.
 
     root: folder that holds (or shall hold) MNIST/raw/; None: ZOO_DATA_DIR, else data/cache.
@@ -55,7 +55,7 @@ class MNIST(Images):
         self.test = test
 
     def read(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (N, 1, 28, 28), labels (N,)."""
+        """Pictures (N, 1, 28, 28), labels (N,)."""
         from zoo.torchvision_operators import declare_missing_operators
 
         declare_missing_operators()

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def numbered(
     min_count: rarer words are left out, as if they did not stand there. most: words kept at most, the commonest.
     Raises DataError, for a text in which fewer than two words are common enough too; OutputError.
     """
-    digest = hashlib.sha256(json.dumps([key, min_count, most, RUN]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([key, min_count, most, RUN, "checked"]).encode()).hexdigest()[:12]
     folder = cache / f"{name}_{digest}"
     if not folder.exists():
         build(name, blocks(), folder, min_count, most)
@@ -89,11 +89,23 @@ def read(folder: Path) -> Numbered:
         words = (folder / "words.txt").read_bytes().decode().split("\n")
         if len(words) != len(counts):
             raise ValueError("words and counts do not match")
+        if about.pop("sha256") != checksum(folder, about):
+            raise ValueError("its SHA-256 is not the one it was written with")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is damaged ({error}); delete it to have it made again") from error
     # Not shared: nothing that is done to the tensor reaches the file.
     runs = torch.from_file(str(folder / "numbers.i32"), shared=False, size=numbers, dtype=torch.int32).view(-1, RUN)
     return Numbered(words, counts, runs, fingerprint)
+
+
+def checksum(folder: Path, about: dict[str, Any]) -> str:
+    """SHA-256 of words and numbers, and of what is said about them."""
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for name in ("words.txt", "numbers.i32"):
+        with open(folder / name, "rb") as file:
+            while piece := file.read(BLOCK):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def build(name: str, blocks: Iterator[tuple[bytes, float]], folder: Path, min_count: int, most: int | None) -> None:
@@ -117,7 +129,7 @@ def build(name: str, blocks: Iterator[tuple[bytes, float]], folder: Path, min_co
         (part / "seen.i32").unlink()
         size = (part / "words.txt").write_bytes("\n".join(words[i] for i in order.tolist()).encode())
         about = {"numbers": numbers, "words": size, "fingerprint": fingerprint, "counts": seen[order].tolist()}
-        (part / "corpus.json").write_text(json.dumps(about))
+        (part / "corpus.json").write_text(json.dumps(about | {"sha256": checksum(part, about)}))
         with contextlib.suppress(FileExistsError, NotADirectoryError):
             part.rename(folder)
         if not folder.exists():

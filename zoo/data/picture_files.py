@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.images import permuted
+from zoo.data.grey_pictures import permuted
 from zoo.errors import DataError
 from zoo.handwriting import written
 
@@ -198,9 +198,7 @@ def decode(raw: bytes, contrast: bool = False) -> "Image":
         raise
     except UnidentifiedImageError as error:
         raise Unreadable("it is no picture") from error
-    except (
-        Exception
-    ) as error:  # Pillow's readers raise anything on damaged files: OSError, SyntaxError, ValueError, ...
+    except Exception as error:  # on damaged files Pillow's readers raise anything: OSError, SyntaxError, ...
         raise Unreadable(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 

@@ -95,12 +95,12 @@ class Reader(Dataset):
             except Unreadable as error:
                 damaged[name] = str(error)
                 continue
-            cut = self.cut(image, number, row)
-            views = torch.stack(cut) if isinstance(cut, tuple) else cut
+            views = self.transformed(image, number, row)
+            views = torch.stack(views) if isinstance(views, tuple) else views
             return views.movedim(-3, -1), self.pictures.targets[i % len(self.pictures.names)], key, damaged
         raise DataError(f"{self.files.root}: no picture can be read, such as {name} ({damaged[name]})")
 
-    def cut(self, image: Any, number: int, row: int) -> Any:
+    def transformed(self, image: Any, number: int, row: int) -> Any:
         """The transform's bytes; what it draws follows from the key, and the process's own draws are not touched."""
         if self.seed is None:
             return self.transform(image)

@@ -66,7 +66,7 @@ class Pictures(DataSet):
         if part != "train" or seed is None:
             return self.scaled(images), labels
         if self.is_held and (self.crop == "padded" or self.flip):
-            images = self.cut(images, seed, rows, number)
+            images = self.windows(images, seed, rows, number)
         images = self.scaled(images)
         if self.lighting:
             images = images + self.shifts(seed, rows, number, images.device)
@@ -77,7 +77,7 @@ class Pictures(DataSet):
         mean, std = (on_device(tuple(self.transform[key]), images.device) for key in ("mean", "std"))
         return ((images - 255 * mean) / (255 * std)).movedim(-1, -3)
 
-    def cut(self, images: Tensor, seed: int, rows: slice | Tensor, number: int) -> Tensor:
+    def windows(self, images: Tensor, seed: int, rows: slice | Tensor, number: int) -> Tensor:
         """Another window of each picture (n, s, s, 3), perhaps mirrored; what is beyond its edge is reflected."""
         n, size = images.shape[:2]
         pad = size // 8 if self.crop == "padded" else 0

@@ -108,7 +108,7 @@ class TextSet(DataSet):
                 f"{self.source} has {len(text):,} characters, of which {len(training):,} are trained on: fewer than "
                 f"one window of data.sequence_length={self.sequence_length} and the character after it"
             )
-        self.train, self.val = (encode(part, vocabulary) for part in (training, held_out))
+        self.train, self.val = ((encode(part, vocabulary),) for part in (training, held_out))
         self.test = self.val
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.vocabulary = vocabulary
@@ -165,10 +165,10 @@ class TextSet(DataSet):
 VALIDATION_STREAMS, VALIDATION_WINDOW, TEST_WINDOW = 32, 256, 1024
 
 
-def encode(text: str, vocabulary: str) -> Split:
+def encode(text: str, vocabulary: str) -> Tensor:
     """The places (N,) int64 of the characters in the vocabulary."""
     numbers = {character: i for i, character in enumerate(vocabulary)}
-    return (torch.tensor([numbers[character] for character in text], dtype=torch.int64),)
+    return torch.tensor([numbers[character] for character in text], dtype=torch.int64)
 
 
 def read_text(path: Path) -> str:

@@ -180,17 +180,18 @@ def chosen(
     """The claims that fit all that is given. Raises ConfigError for an id, lecture, verdict or topic unknown."""
     claims = load_claims()
     names = [one.name for one in LECTURES.values()]
-    wanted = [id.upper() for id in ids or []]
+    wanted = [id[:1].upper() + id[1:].zfill(2) for id in ids or []]  # c8 is C08
     known = [(id, "claim", list(claims)) for id in wanted]
     known += [(lecture, "lecture", names), (verdict, "verdict", list(VERDICTS)), (topic, "topic", list(TOPICS))]
     for value, kind, valid in known:
         if value is not None and value not in valid:
-            listed = "U01 .. I38, see zoo ledger" if kind == "claim" else ", ".join(valid)
+            ours = "U01 .. I38, as zoo ledger lists them (by lecture, slide, verdict or topic: zoo ledger --help)"
+            listed = ours if kind == "claim" else ", ".join(valid)
             raise ConfigError(f"unknown {kind} {value!r}{nearest(value, valid)}; valid: {listed}")
     return [
         one for one in claims.values()
         if (not wanted or one.id in wanted) and lecture in (None, one.lecture.name) and verdict in (None, one.verdict)
-        and topic in (None, one.topic) and (slide is None or str(slide) in slides(one.slide))
+        and topic in (None, one.topic) and (slide is None or slide.lower() in slides(one.slide.lower()))
     ]  # fmt: skip
 
 
@@ -222,8 +223,10 @@ def check(one: Claim) -> Outcome:
                 steps.append(next(derivation))
         except StopIteration as end:
             value = end.value
-    problems = differences(value, one.expected, one.tolerance)
-    return Outcome(one, value, steps, problems + judgement(one, value), time.perf_counter() - started)
+            problems = differences(value, one.expected, one.tolerance) + judgement(one, value)
+        except Exception as error:  # one row's mistake; the others are computed all the same
+            problems = [f"raised {type(error).__name__}: {error}"]
+    return Outcome(one, value, steps, problems, time.perf_counter() - started)
 
 
 def differences(value: Any, expected: Any, tolerance: float, where: str = "") -> list[str]:

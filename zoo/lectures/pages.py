@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
+from zoo.experiments import experiment_title
 from zoo.lectures.ledger import DRAWINGS, LECTURES, TO_CORRECT, VERDICTS, Claim, Outcome, shown
 
 WIDTH = 120  # columns where nobody says how many there are
-WIDEST = (4, 16, WIDTH, 20, 24, 16)  # columns of the table
 
 INTRODUCTION = """\
 # The ledger
@@ -44,11 +44,20 @@ def table(claims: list[Claim]) -> str:
     for title, group in by_lecture(claims).items():
         rows = [("id", "slide", "says", "stated", "computed", "verdict")]
         rows += [(one.id, one.slide, one.says, shown(one.stated), ours(one), one.verdict) for one in group]
-        longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        widths = [min(pair) for pair in zip(longest, WIDEST, strict=True)]
-        widths[2] = max(24, width - 2 * len(widths) - sum(widths) + widths[2])  # what the others leave
+        widths = columns([max(map(len, column)) for column in zip(*rows, strict=True)], width)
         lines += ["", title, *[line for cells in rows for line in wrapped(cells, widths)]]
-    return "\n".join(lines[1:]) or "no claim fits"
+    return "\n".join(lines[1:])
+
+
+def columns(longest: list[int], width: int) -> list[int]:
+    """The widths of the six columns, given their longest cells: `says` and `computed` share what the others leave."""
+    id, slide, says, stated, computed, verdict = longest
+    slide, verdict = min(slide, width // 8), min(verdict, len("contradictory"))
+    room = width - 2 * (len(longest) - 1) - id - slide - verdict
+    stated = min(stated, room // 4)
+    room -= stated
+    says = min(says, max(room // 2, room - computed))
+    return [id, slide, says, stated, min(computed, room - says), verdict]
 
 
 def wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -71,29 +80,31 @@ def explained(outcome: Outcome) -> str:
         "says": one.says,
         "stated": shown(one.stated),
         "computed": shown(outcome.value),
-        "expected": shown(one.expected),
+        "expected": shown(one.expected) if shown(one.expected) != shown(outcome.value) else "",
         "verdict": f"{one.verdict}: {VERDICTS[one.verdict]}",
         "why": one.why,
         "correct": one.correction,
         "failed": "; ".join(outcome.problems),
     }
-    lines = [f"{one.id}  {one.lecture.title}, slide {one.slide}"]
+    lines = [f"{one.id}  {one.lecture.title}, {place(one)}"]
     for name, text in facts.items():
         if text:
             lines += textwrap.wrap(text, 100, initial_indent=f"{name:10}", subsequent_indent=" " * 10)
     if outcome.steps:
         lines += ["", "derivation", *[f"  {step}" for step in outcome.steps]]
     if one.compute:
-        lines += [
-            "",
-            f"code ({one.compute.__module__.replace('.', '/')}.py)",
-            *[f"  {line}" for line in code(one).splitlines()],
-        ]
-    if one.id in DRAWINGS:
-        lines += ["", f"figure      zoo figure {one.id}"]
+        module = one.compute.__module__.replace(".", "/")
+        lines += ["", f"code ({module}.py)", *[f"  {line}".rstrip() for line in code(one).splitlines()]]
+    if has_figure(one):
+        lines += ["", f"figure    zoo figure {one.id}"]
     for name in one.experiments:
-        lines += ["", f"at length   python train.py experiment={name}", f"            {about(name)}"]
+        lines += ["", f"at length python train.py experiment={name}", f"          {experiment_title(name)}"]
     return "\n".join(lines)
+
+
+def place(one: Claim) -> str:
+    """`slide 50`, or `slide "The Perceptron"`."""
+    return f"slide {one.slide}" if one.slide[0].isdigit() else f'slide "{one.slide}"'
 
 
 def code(one: Claim) -> str:
@@ -103,10 +114,9 @@ def code(one: Claim) -> str:
     return source[source.index("\ndef ") + 1 :].rstrip()
 
 
-def about(experiment: str) -> str:
-    """The line that says what an experiment shows."""
-    text = (files("zoo.configs") / "experiment" / f"{experiment}.yaml").read_text()
-    return text.partition("\n# ")[2].partition("\n")[0]
+def has_figure(one: Claim) -> bool:
+    """Whether one is drawn for it; to look into the text spares the import of matplotlib."""
+    return f'@drawing("{one.id}")' in (files("zoo.lectures") / one.lecture.name / "figures.py").read_text("utf-8")
 
 
 def load_drawings() -> dict[str, Any]:
@@ -155,8 +165,9 @@ def errata(outcomes: list[Outcome]) -> str:
         lines = [f"# Errata: {title}"]
         by_id = {outcome.claim.id: outcome for outcome in outcomes}
         for one in sorted(group, key=lambda one: TO_CORRECT.index(one.verdict)):
-            lines += ["", f"## Slide {one.slide} ({one.id}): {one.verdict}", "", f"Says: {one.says}.  ", one.why, ""]
+            lines += ["", f"## {one.id}, {place(one)}: {one.verdict}", ""]
+            lines += [f"Says: {cell(one.says)}.  ", cell(one.why), ""]
             lines += [f"    {step}" for step in by_id[one.id].steps]
-            lines += ["", f"Correct: {one.correction}"]
+            lines += ["", f"Correct: {cell(one.correction)}"]
         pages.append("\n".join(lines))
     return "\n\n".join(pages) or "nothing to correct"

@@ -87,7 +87,8 @@ class Size:
             lines.append(f"  window: {self.dilation} * ({self.kernel} - 1) + 1 = {self.window} pixels wide")
         lines.append("  padding by name: " + ", ".join(f"{name} {size}" for name, size in self.by_name().items()))
         if others := self.others():
-            lines.append(f"  {self.output} as well: {'; '.join(others)}")
+            more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
+            lines.append(f"  {self.output} as well: {'; '.join(others[:3])}{more}")
         if self.dilation == 1:
             terms = f"({self.size} + {self.kernel}) / {self.stride} - 1"
             lines += [

@@ -7,8 +7,7 @@ Source:  Hinton & Salakhutdinov, Reducing the dimensionality of data with neural
          Vincent et al., Stacked denoising autoencoders, JMLR 2010: corruption.
 Input:   x (B, ...) float32, flattened to (B, D); in [0, 1] where cross-entropy is to reconstruct it.
 Output:  the reconstruction (B, D) float32.
-Result:  configs/experiment/mnist_autoencoder.yaml, mnist_autoencoder_linear.yaml,
-         mnist_deep_autoencoder.yaml.
+Result:  configs/experiment/mnist_autoencoder.yaml, mnist_autoencoder_linear.yaml, mnist_deep_autoencoder.yaml.
 Differs: 2006 pre-trained restricted Boltzmann machines. The lecture draws `target=input`, where the error of an inner
          layer still comes back through the frozen outer decoder, shrinking on its way; the papers trained each layer
          on the code that it is given, `target=code`.
@@ -27,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models.activations import ACTIVATIONS
-from zoo.models.classifier import TakesThings
+from zoo.models.classifier import TakesRawItems
 from zoo.models.phases import Phase
 from zoo.registry import register
 
@@ -68,22 +67,25 @@ class Decoder(nn.Module):
         return F.linear(h, encoder.weight.T if self.weight is None else self.weight, self.bias)
 
 
-class Stack(TakesThings):
-    """L encoders and their decoders, and the loss of each layer's own training; arguments as in `Autoencoder`."""
+class Stack(TakesRawItems):
+    """L encoders and their decoders, and the loss of each layer's own training; arguments as in `Autoencoder`.
+
+    A subclass gives `phases`: those of the layers, and after them the fine-tuning.
+    """
 
     def __init__(
         self,
         in_features: int,
-        hidden_sizes: list[int],
-        activation: str,
-        code_activation: str,
-        output_activation: str,
-        tied: bool,
-        reconstruction: str,
-        corruption: str,
-        corruption_levels: list[float],
-        target: str,
-        pretraining_epochs: int,
+        hidden_sizes: list[int] = [32],  # noqa: B006  (read, never changed; a schema needs the value)
+        activation: str = "sigmoid",
+        code_activation: str = "sigmoid",
+        output_activation: str = "sigmoid",
+        tied: bool = True,
+        reconstruction: str = "squared_error",
+        corruption: str = "none",
+        corruption_levels: list[float] = [0.25],  # noqa: B006
+        target: str = "code",
+        pretraining_epochs: int = 2,
     ):
         super().__init__()
         if in_features < 1:
@@ -130,6 +132,7 @@ class Stack(TakesThings):
             nn.init.xavier_uniform_(encoder.weight, GAINS[name])
             nn.init.zeros_(encoder.bias)
         self.decoders = nn.ModuleList(Decoder(encoder, tied) for encoder in self.encoders)
+        self.phase = len(self.layer_phases)  # the fine-tuning
 
     @property
     def example_input(self) -> Tensor:
@@ -225,26 +228,6 @@ class Autoencoder(Stack):
     pretraining_epochs: of each layer; 0: all layers at once from the random start. What remains of trainer.max_epochs
         is fine-tuning.
     """
-
-    def __init__(
-        self,
-        in_features: int,
-        hidden_sizes: list[int] = [32],  # noqa: B006  (read, never changed; a schema needs the value)
-        activation: str = "sigmoid",
-        code_activation: str = "sigmoid",
-        output_activation: str = "sigmoid",
-        tied: bool = True,
-        reconstruction: str = "squared_error",
-        corruption: str = "none",
-        corruption_levels: list[float] = [0.25],  # noqa: B006
-        target: str = "code",
-        pretraining_epochs: int = 2,
-    ):
-        super().__init__(
-            in_features, hidden_sizes, activation, code_activation, output_activation, tied, reconstruction,
-            corruption, corruption_levels, target, pretraining_epochs,
-        )  # fmt: skip
-        self.phase = len(self.phases) - 1
 
     @property
     def code_size(self) -> int:

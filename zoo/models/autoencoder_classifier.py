@@ -61,14 +61,14 @@ class AutoencoderClassifier(Stack, Classifier):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {value}")
         super().__init__(
-            in_features, hidden_sizes, activation, activation, "sigmoid", tied, reconstruction,
-            corruption, corruption_levels, target, pretraining_epochs,
+            in_features, hidden_sizes, activation, code_activation=activation, tied=tied, reconstruction=reconstruction,
+            corruption=corruption, corruption_levels=corruption_levels, target=target,
+            pretraining_epochs=pretraining_epochs,
         )  # fmt: skip
         if not pretraining_epochs:
             self.decoders = nn.ModuleList()  # nothing would ever be decoded
         self.dropout, self.input_dropout = Dropout(dropout), Dropout(input_dropout)
         self.output = nn.Linear(hidden_sizes[-1], num_classes)
-        self.phase = len(self.phases) - 1
 
     @property
     def phases(self) -> list[Phase]:

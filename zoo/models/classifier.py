@@ -1,7 +1,6 @@
-"""What trained networks are asked about things as they are; of classifiers: which class is it, and how sure are you?
+"""What a trained network makes of raw items, such as pictures and sentences; a classifier tells class and probability.
 
-What an item was before it became numbers, a picture or a sentence, is known to the checkpoint (`transform`), and
-zoo/items.py makes such things ready: a trained network can be asked about them as they are.
+How an item became numbers is known to the checkpoint (`transform`), and zoo/items.py does the same with raw ones.
 
 Shapes: N items, B of them at once, K classes.
 """
@@ -44,28 +43,28 @@ def class_logits(logits: Tensor) -> Tensor:
     return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
-class TakesThings(nn.Module):
-    """Base of the networks that, once trained, can be given things as a person has them.
+class TakesRawItems(nn.Module):
+    """Base of the networks that, once trained, can be given items as a person has them: pictures, texts, numbers.
 
-    transform: how an item was made from the raw thing, as `DataSet.transform` says; `zoo.load` fills it in.
+    transform: how an item was made from the raw one, as `DataSet.transform` says; `zoo.load` fills it in.
     """
 
     transform: dict[str, Any] = {}
 
-    def inputs(self, things: Sequence[Any] | Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes for these things. Raises DataError for what cannot be read or is of another kind."""
+    def inputs(self, items: Sequence[Any] | Tensor) -> tuple[Tensor, ...]:
+        """What `forward` takes for these raw items. Raises DataError for what cannot be read or is of another kind."""
         from zoo.items import ready  # reading files is no matter of a model's
 
         weight = next(self.parameters())
-        found = ready(things, self.transform)
+        found = ready(items, self.transform)
         return tuple(x.to(weight.device, weight.dtype if x.is_floating_point() else x.dtype) for x in found)
 
 
-class Classifier(TakesThings):
+class Classifier(TakesRawItems):
     """Base of the networks whose `forward` gives logits (B, K), or (B, 1) for two classes."""
 
     def predict(self, item: Any) -> Prediction:
-        """The class of one thing: the path of a picture, a picture, numbers, a text, as the network was trained on.
+        """The class of one item: the path of a picture, a picture, numbers, a text, as the network was trained on.
 
         In eval mode, as `zoo.load` gives it. Raises DataError for what cannot be read or is of another kind.
         """
@@ -73,7 +72,7 @@ class Classifier(TakesThings):
 
     @torch.no_grad()
     def predict_all(self, items: Sequence[Any] | Tensor) -> list[Prediction]:
-        """The classes of N things, or of an array of pictures (N, h, w[, 3]) uint8; likewise."""
+        """The classes of N items, or of an array of pictures (N, h, w[, 3]) uint8; likewise."""
         names, answers = self.transform.get("classes"), []
         for start in range(0, len(items), AT_ONCE):
             p = class_logits(self(*self.inputs(items[start : start + AT_ONCE]))).softmax(1)  # (B, K)

@@ -19,6 +19,8 @@ to the bit.
 Shapes: B batch, T time, D input, H hidden, L layers, G gates (1 rnn and irnn, 4 lstm, 3 gru).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -161,6 +163,8 @@ def recurrent_layers(
             raise ValueError(f"{name} must be >= 1, got {value}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+    if not math.isfinite(forget_bias):
+        raise ValueError(f"forget_bias must be a finite number, got {forget_bias}")
     if nonlinearity != "tanh" and cell != "rnn":
         raise ValueError(f"nonlinearity={nonlinearity} is for cell=rnn; cell={cell} has its own")
     if cell == "irnn":

@@ -1,7 +1,6 @@
 """Recurrent network that reads a whole sequence and answers once: many to one (sentiment, recall, addition).
 
-Lecture: Cyprus U46-U48, Prague C56, C58, Shanghai S26, S37, S40; both directions:
-         Barcelona R09 (slides 14, 15).
+Lecture: Cyprus U46-U48, Prague C56, C58, Shanghai S26, S37, S40; both directions: Barcelona R09 (slides 14, 15).
 Source:  Hochreiter & Schmidhuber 1997; Schuster & Paliwal, Bidirectional recurrent neural networks, 1997; maximum over
          time: Collobert & Weston 2008. The layers stand in zoo/models/recurrent.py.
 Input:   x (B, T) int64 tokens where vocab_size > 0, else (B, T, in_features) float32; lengths (B,) int64, or None.

@@ -158,7 +158,7 @@ class Word2Vec(WordVectors):
         return (F.logsigmoid(signs * scores[:, self.nodes]) * self.on_path).sum(2)
 
     def nats(self, scores: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-        """The loss of scores (N, L, O), summed over pairs; `wanted` and `weight` as in `Layer`."""
+        """The loss of scores (N, L, O), summed over pairs; `wanted` and `weight` as in `Comparison`."""
         if self.objective == "softmax":
             return (weight * scores.logsumexp(2, keepdim=True)).sum() - (wanted * scores).sum()
         return (weight * F.binary_cross_entropy_with_logits(scores, wanted.expand_as(scores), reduction="none")).sum()
@@ -173,8 +173,9 @@ class Word2Vec(WordVectors):
         """Nats per pair of a word and one of its context (CBOW: per word) in runs of text, as `draw` takes them."""
         total, pairs = self.pairs.new_zeros(2)
         for block in self.draw(batch):
-            layer = self.layer(block)
-            total = total + self.nats((layer.hidden @ layer.outputs.mT).to(total), layer.wanted, layer.weight)
+            compared = self.comparison(block)
+            scores = (compared.hidden @ compared.outputs.mT).to(total)  # (N, L, O)
+            total = total + self.nats(scores, compared.wanted, compared.weight)
             pairs = pairs + self.pairs[block.places].sum()
         return {"loss": total / pairs.clamp(min=1), "items": pairs}
 
@@ -187,23 +188,23 @@ class Word2Vec(WordVectors):
         report = {"loss": self.pairs.new_zeros(()), "items": self.pairs.new_zeros(())}
         input_rate, output_rate = self.rates(lr)
         for number, block in enumerate(self.draw(batch)):
-            layer = self.layer(block)
-            scores = torch.bmm(layer.hidden, layer.outputs.mT).to(self.pairs)  # (N, L, O)
+            compared = self.comparison(block)
+            scores = torch.bmm(compared.hidden, compared.outputs.mT).to(self.pairs)  # (N, L, O)
             if number == 0:
                 pairs = self.pairs[block.places].sum()
-                loss = self.nats(scores, layer.wanted, layer.weight) / pairs.clamp(min=1)
+                loss = self.nats(scores, compared.wanted, compared.weight) / pairs.clamp(min=1)
                 report = {"loss": loss, "items": pairs}
-            error = self.error(scores, layer.wanted, layer.weight)  # (N, L, O)
+            error = self.error(scores, compared.wanted, compared.weight)  # (N, L, O)
             # Rates are multiplied into the smallest of the factors; for CBOW each word of a context takes its share.
-            rates, output_rates = input_rate[block.inputs], output_rate[layer.rows][:, None]  # (N, I), (N, 1, O)
-            output_step = torch.bmm((error * output_rates).mT, layer.hidden)
-            if layer.mean is None:
-                step = torch.bmm(error * rates.view(len(error), -1, 1), layer.outputs)
+            rates, output_rates = input_rate[block.inputs], output_rate[compared.rows][:, None]  # (N, I), (N, 1, O)
+            output_step = torch.bmm((error * output_rates).mT, compared.hidden)
+            if compared.mean is None:
+                step = torch.bmm(error * rates.view(len(error), -1, 1), compared.outputs)
             else:
-                step = torch.bmm(error, layer.outputs).view(*layer.mean.shape[:2], -1)
-                step = torch.bmm((layer.mean * rates[:, None]).mT, step)
+                step = torch.bmm(error, compared.outputs).view(*compared.mean.shape[:2], -1)
+                step = torch.bmm((compared.mean * rates[:, None]).mT, step)
             add_to_rows(self.vectors, block.inputs, step)
-            add_to_rows(self.output_vectors, layer.rows, output_step)
+            add_to_rows(self.output_vectors, compared.rows, output_step)
         return report
 
     def rates(self, lr: float) -> tuple[Tensor, Tensor]:
@@ -258,8 +259,8 @@ class Word2Vec(WordVectors):
             block = slice(first, first + self.chunks_per_block)
             yield Block(places[block], inputs[block], targets[block])
 
-    def layer(self, block: Block) -> "Layer":
-        """The two layers of the network for a block, and what its scores shall be."""
+    def comparison(self, block: Block) -> "Comparison":
+        """What is compared in a block: hidden vectors with rows of the output layer; and what the scores shall be."""
         places, targets = block.places.flatten(), block.targets
         shape = (*block.places.shape, -1)
         kind = block.places.device.type
@@ -271,22 +272,22 @@ class Word2Vec(WordVectors):
         if self.objective == "negative_sampling":
             weight = self.weight.index_select(0, places).view(shape)  # (N, L, T + K)
             outputs = rows_of(self.output_vectors, targets).to(dtype)
-            return Layer(mean, hidden, targets, outputs, self.is_there, weight)
+            return Comparison(mean, hidden, targets, outputs, self.is_there, weight)
         positive = self.positive.index_select(0, places).view(shape)  # (N, L, T)
         if self.objective == "hierarchical_softmax":
             rows, turns, on_path = (table[targets].flatten(1) for table in (self.nodes, self.turns, self.on_path))
             weight = positive.repeat_interleave(self.nodes.shape[1], 2) * on_path[:, None]  # (N, L, T P)
-            return Layer(mean, hidden, rows, rows_of(self.output_vectors, rows), turns[:, None], weight)
+            return Comparison(mean, hidden, rows, rows_of(self.output_vectors, rows), turns[:, None], weight)
         # Every word of the vocabulary is compared with every word of the block, which is one long chunk here.
         rows = torch.arange(len(self.words), device=places.device)[None]  # (1, V)
         wanted = positive.new_zeros(*block.places.shape, rows.shape[1])
         wanted.scatter_add_(2, targets[:, None].expand_as(positive), positive)  # (N, L, V), how often each is wanted
         hidden, wanted, weight = (x.flatten(0, 1)[None] for x in (hidden, wanted, positive.sum(2, keepdim=True)))
-        return Layer(mean, hidden, rows, rows_of(self.output_vectors, rows), wanted, weight)
+        return Comparison(mean, hidden, rows, rows_of(self.output_vectors, rows), wanted, weight)
 
 
-class Layer(NamedTuple):
-    """The network on a block; the full softmax takes the block as one chunk of N L words."""
+class Comparison(NamedTuple):
+    """Both layers of the network on a block; the full softmax takes the block as one chunk of N L words."""
 
     mean: Tensor | None  # (N, L, I), CBOW: what each of them contributes to each hidden vector
     hidden: Tensor  # (N, L, D)

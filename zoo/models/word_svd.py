@@ -8,9 +8,8 @@ Source:  Levy & Goldberg, Neural word embedding as implicit matrix factorization
 Input:   x (B, C) int64: the numbers of C words, whose vectors are averaged.
 Output:  logits (B, V) float32: which words may stand near them; log p(c) + PMI, or the log counts, of rank D.
 Result:  configs/experiment/english_svd.yaml.
-
-Deviation: subsampling is by expectation, each pair counts with the product of the probabilities that its words are
-kept; and so is word2vec's random reach: a pair at distance d counts (W + 1 - d) / W.
+Differs: subsampling is by expectation: each pair counts with the product of the probabilities that its words are kept;
+         and so is word2vec's random reach: a pair at distance d counts (W + 1 - d) / W.
 
 Shapes: V words, D embedding_dim, W window, S runs, T words in a run.
 """

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
 from zoo.lectures.barcelona.recurrence import scans
 from zoo.lectures.ledger import drawing
+from zoo.lectures.panels import blank, new_figure, plain
 from zoo.lectures.small_tasks import (
     ReNet,
     digits,
@@ -20,24 +20,10 @@ from zoo.lectures.small_tasks import (
     segmenter,
     strings_of_pixels,
 )
+from zoo.palette import ACCENT, COLOURS, INK, PALE, SECOND
 
-THIRD = "#1e8449"
+THIRD = COLOURS[2]
 RADIUS = 0.28  # of a layer in R04
-
-
-def start(title: str, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, list[Axes]]:
-    """A figure with a title, and its axes row by row; random numbers always begin alike."""
-    torch.manual_seed(0)
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(title, fontsize=14)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-
-
-def plain(axes: Axes, x: str, y: str) -> None:
-    """Names of the axes, and no box around them."""
-    axes.set_xlabel(x, fontsize=12)
-    axes.set_ylabel(y, fontsize=12)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], colour: str) -> None:
@@ -53,8 +39,9 @@ def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], colo
 @drawing("R04")
 def front_and_side() -> Figure:
     """Three layers seen from the front, and from the side: the same weights at every step."""
-    figure, (front, side) = start("Front view and side view: the same three matrices at every step", 1, 2,
-                                  width_ratios=(1, 2.6))  # fmt: skip
+    figure, (front, side) = new_figure(
+        "Front view and side view: the same three matrices at every step", 1, 2, width_ratios=(1, 2.6)
+    )
     colours = {"x": SECOND, "h": INK, "y": ACCENT}
 
     def column(axes: Axes, at: float, index: str) -> None:
@@ -89,7 +76,7 @@ def front_and_side() -> Figure:
 @drawing("R06")
 def three_scans() -> Figure:
     """A picture as a sequence: the way of three scans, the jumps in red."""
-    figure, panels = start("A still image as a sequence of pixels: three ways to read it", 1, 3)
+    figure, panels = new_figure("A still image as a sequence of pixels: three ways to read it", 1, 3)
     picture = digits("test")[0][5, 0]
     for axes, (name, path) in zip(panels, scans(8).items(), strict=True):
         axes.imshow(picture.numpy(), cmap="gray_r", alpha=0.35)
@@ -106,7 +93,7 @@ def three_scans() -> Figure:
 @drawing("R07")
 def which_way() -> Figure:
     """Two videos of four frames; one frame alone does not tell the direction."""
-    figure, panels = start(
+    figure, panels = new_figure(
         "A video is a sequence: which way does the digit go?\n"
         "An RNN that reads four frames is always right, from one frame it can but guess", 2, 4,
     )  # fmt: skip
@@ -116,8 +103,7 @@ def which_way() -> Figure:
         for t, frame in enumerate(frames):
             axes = panels[4 * line + t]
             axes.imshow(frame.numpy(), cmap="gray_r")
-            axes.set_xticks([])
-            axes.set_yticks([])
+            blank(axes)
             axes.set_title(f"t = {t + 1}" if not line else "", fontsize=13)
         panels[4 * line].set_ylabel("right" if direction else "left", fontsize=13)
     return figure
@@ -126,13 +112,13 @@ def which_way() -> Figure:
 @drawing("R11")
 def powers() -> Figure:
     """What is left of a state, or of a gradient, after T multiplications by a matrix."""
-    figure, (axes,) = start("T multiplications by U: exploding, kept, vanishing")
+    figure, (axes,) = new_figure("T multiplications by U: exploding, kept, vanishing")
     rotation = torch.linalg.qr(torch.randn(64, 64, dtype=torch.float64)).Q
     for gain, colour in ((1.1, ACCENT), (1.0, INK), (0.9, SECOND), (0.5, THIRD)):
         norms = [float(torch.linalg.matrix_norm(torch.linalg.matrix_power(gain * rotation, t), 2)) for t in range(51)]
         axes.semilogy(norms, color=colour, linewidth=2.5)
         axes.text(50.5, norms[-1], f"{gain:.1f}: {norms[-1]:.2g}", color=colour, va="center", fontsize=13)
-    plain(axes, "T", "largest stretch of U^T")
+    plain(axes, "T", "largest stretch by U, T times")
     axes.set_xlim(0, 60)
     axes.grid(color=PALE)
     return figure
@@ -141,7 +127,7 @@ def powers() -> Figure:
 @drawing("R15")
 def kept_by_the_gate() -> Figure:
     """How much of the cell state is left after T steps, by where the forget gate stands."""
-    figure, (axes,) = start("The cell adds, and yet forgets: what a forget gate leaves of c after T steps")
+    figure, (axes,) = new_figure("The cell adds, and yet forgets: what a forget gate leaves of c after T steps")
     steps = torch.arange(101)
     for bias, name, colour in (
         (5.0, "bias 5", THIRD), (3.0, "bias 3", INK), (1.0, "bias 1 (Gers et al.)", SECOND), (0.0, "bias 0", ACCENT),
@@ -149,8 +135,8 @@ def kept_by_the_gate() -> Figure:
         f = float(torch.sigmoid(torch.tensor(bias)))
         axes.semilogy(steps, f ** steps.double(), color=colour, linewidth=2.5, label=f"{name}: f = {f:.3f}")
     axes.axhline(2.0**-24, color=PALE, linewidth=2)
-    axes.text(100, 2.0**-24, "below this nothing is left beside 1 in float32", ha="right", va="bottom", fontsize=11)
-    plain(axes, "T, steps", "dc_T / dc_0 = f^T")
+    axes.text(100, 2.0**-24, "below: nothing left beside 1 in float32", ha="right", va="bottom", fontsize=11)
+    plain(axes, "T, steps", r"$\partial c_T / \partial c_0 = f^T$")
     axes.set_ylim(1e-20, 3)
     axes.set_xlim(0, 100)
     axes.legend(frameon=False, fontsize=12, loc="lower left")
@@ -160,15 +146,14 @@ def kept_by_the_gate() -> Figure:
 @drawing("R20")
 def pictures_drawn() -> Figure:
     """Digits as they are, and pictures that a model of pixels draws, one pixel after the other."""
-    figure, panels = start("A model of pixels draws; it names no class", 3, 8)
+    figure, panels = new_figure("A model of pixels draws; it names no class", 3, 8)
     strings = strings_of_pixels(digits("train")[0])
     network = pixel_model(strings)
     true = strings[torch.randperm(len(strings))[:8], 1:].view(8, 8, 8)
     drawn = drawn_pictures(network, 16)
     for axes, picture in zip(panels, torch.cat([true, drawn]), strict=True):
         axes.imshow(picture.numpy(), cmap="gray_r", vmin=0, vmax=1)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        blank(axes)
     for line, name in ((0, "digits"), (8, "drawn"), (16, "drawn")):
         panels[line].set_ylabel(name, fontsize=13)
         for axes in panels[line : line + 8]:
@@ -181,7 +166,7 @@ def inside_or_outside() -> Figure:
     """Outlines, what each pixel is, and what convolutions and sweeps take it for."""
     from torch import nn
 
-    figure, panels = start("Inside or outside? Sweeps see the whole picture, 3x3 convolutions 5x5 pixels", 4, 5)
+    figure, panels = new_figure("Inside or outside? Sweeps see the whole picture, 3x3 convolutions 5x5 pixels", 4, 5)
     convs = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 3, 1)
     )
@@ -195,7 +180,6 @@ def inside_or_outside() -> Figure:
             axes = panels[5 * line + column]
             colours, most = ("gray_r", 1) if line == 0 else ("viridis", 2)
             axes.imshow(picture.numpy(), cmap=colours, vmin=0, vmax=most)
-            axes.set_xticks([])
-            axes.set_yticks([])
+            blank(axes)
         panels[5 * line].set_ylabel(name, fontsize=12)
     return figure

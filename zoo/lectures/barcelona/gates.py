@@ -47,9 +47,9 @@ def standard_rnn() -> Steps:
 @claim("R15", slide="24, 25", topic="gates", says="the cell adds instead of multiplying: no vanishing, no exploding",
        expected={"forget bias 0": 8.8817842e-16, "bias 1": 1.57619115e-7, "bias 5": 0.7147894, "wild": Within(low=10)},
        verdict="loose", experiments=("break_forget_bias",),
-       why="Each step still multiplies by the forget gate: as much survives as the gates let through; and by way of "
-           "the gates it may still explode.",
-       correction="The sum keeps memory and gradient while the forget gate is near 1; gradients are still clipped.")
+       why="Each step still multiplies the state by the forget gate, so memory fades where the gate is well below 1; "
+           "and gradients that pass through the gates may still explode.",
+       correction="The sum keeps memory and gradient while the forget gate is near 1; gradients are still clipped")
 def forget_gates_multiply() -> Steps:
     kept, h, c = {}, torch.zeros(1, 1, 1).double(), torch.ones(1, 1, 1).double()
     x = torch.zeros(1, 50, 1).double()
@@ -97,7 +97,7 @@ def lstm_step_by_step() -> Steps:
     yield f"[h, x] = [{h}, {x}], c = {c}; z = w_h h + w_x x + b: {', '.join(f'{k} {v:.2f}' for k, v in z.items())}"
     i, f, o = (1 / (1 + math.exp(-z[name])) for name in "ifo")
     u = math.tanh(z["u"])
-    yield f"gates, sigmoid(z): forget f = {f:.4f}, input i = {i:.4f}, output o = {o:.4f}; news u = tanh(z) = {u:.4f}"
+    yield f"gates, sigmoid(z): forget f = {f:.4f}, input i = {i:.4f}, output o = {o:.4f}; new u = tanh(z) = {u:.4f}"
     new_c = f * c + i * u
     yield f"c_t = f c + i u = {f:.4f} * {c} + {i:.4f} * {u:.4f} = {new_c:.6f}"
     new_h = o * math.tanh(new_c)
@@ -133,7 +133,7 @@ def gru_costs_three_quarters() -> Steps:
 @claim("R19", slide=32, topic="applications", says="an RNN encodes a sentence, another writes its translation",
        expected=Within(0.95, 1.0), trains=True, verdict="shown",
        experiments=("multi30k_gru_attention", "multi30k_transformer", "multi30k_transformer_gpu"),
-       why="Cho's encoder-decoder, small: it translates dates in words that it has never seen.")
+       why="Cho's encoder-decoder, small: it translates dates, written in words, that it has not seen.")
 def date_translation() -> Steps:
     source, target = dates()
     network = date_translator(source[1000:], target[1000:])

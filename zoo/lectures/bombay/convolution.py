@@ -32,9 +32,9 @@ def lego_blocks() -> Steps:
 
 @claim("I02", slide=3, topic="convolution", says="sparse connections, unshared: multiplication with a Toeplitz matrix",
        stated="a Toeplitz matrix", expected={"free weights": 13, "diagonals that are constant": 0, "of": 3},
-       verdict="wrong",
-       why="The weights of this slide differ along every diagonal: a banded matrix. Toeplitz is K, and from slide 4 on "
-           "the product too.",
+       verdict="ambiguous",
+       why="K is a Toeplitz matrix, and so is that of the shared weights of slide 4. But the weights w_mi of this "
+           "slide differ along every diagonal: banded, not Toeplitz.",
        correction="Multiplication with a banded matrix; with shared weights (slide 4) it is a Toeplitz matrix")
 def banded_matrix() -> Steps:
     m = torch.arange(5)
@@ -67,7 +67,7 @@ def true_convolution() -> Steps:
     yield f"h = {h}; np.convolve {convolved}, np.correlate {correlated}"
     flipped = torch.tensor(kernel).flip(0).view(1, 1, 3).float()
     layer = F.conv1d(torch.tensor(x).view(1, 1, 5).float(), flipped, padding=1).flatten().int().tolist()
-    yield f"a layer of PyTorch correlates (Prague C31): it gives h with the kernel turned round, {layer}"
+    yield f"a layer of PyTorch correlates (Prague C31): it gives h with the kernel flipped, {layer}"
     return {"h": h, "A x": product, "np.convolve": convolved, "np.correlate": correlated, "weights": len(w)}
 
 
@@ -137,11 +137,11 @@ def twenty_feature_maps() -> Steps:
     return {"weights": weights, "with biases": found.parameters}
 
 
-@claim("I10", slide=10, topic="convolution", says="output size ((M + P)/s - 1) x ((N + Q)/s - 1)", stated=204,
-       verdict="wrong",
+@claim("I10", slide=10, topic="convolution", says="output size ((M + P)/s - 1) x ((N + Q)/s - 1)",
+       stated="(M + P)/s - 1", verdict="wrong",
        expected={"full, s = 1": (168, 168), "full, s > 1": (0, 504), "none, s = P": (96, 96), "none, else": (40, 576)},
-       why="Right with full padding at stride 1, as in the slide's example; at larger strides it never is. Slide 19 "
-           "has the form without padding.",
+       why="Right with full padding at stride 1, as in the slide's example; with full padding at larger strides never, "
+           "without padding only at s = P or by luck in rounding. Slide 19 has the right form for that.",
        correction="floor((M - P)/s) + 1 along each side; with p zeros at each end floor((M + 2p - P)/s) + 1")
 def formula_of_slide_10() -> Steps:
     right = {name: [] for name in ("full, s = 1", "full, s > 1", "none, s = P", "none, else")}
@@ -151,7 +151,7 @@ def formula_of_slide_10() -> Steps:
         right["full, s = 1" if s == 1 else "full, s > 1"].append(of_slide == full)
         right["none, s = P" if s == p else "none, else"].append(of_slide == valid)
     for name, cases in right.items():
-        yield f"padding {name}: rounded down, as on slide 22, F.conv1d's size in {sum(cases)} of {len(cases)} cases"
+        yield f"padding {name + ':':12} F.conv1d's size in {sum(cases):3} of {len(cases)} cases, rounded as on slide 22"
     once, twice = (zoo.conv_size(200, 5, s, "full") for s in (1, 2))
     yield f"M = 200, P = 5: s = 1 gives (200 + 5)/1 - 1 = {205 / 1 - 1:g}, the size with full padding, {once.output};"
     yield f"                s = 2 gives (200 + 5)/2 - 1 = {205 / 2 - 1:g}, but with full padding it is {twice.output}"

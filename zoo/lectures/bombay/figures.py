@@ -3,47 +3,26 @@
 import torch
 import torch.nn.functional as F
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
 import zoo
-from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
 from zoo.lectures.bombay.pooling import deep_network, gradient_of_the_first
 from zoo.lectures.bombay.shared import abc_network
 from zoo.lectures.bombay.time import sensitivity_to_the_first
 from zoo.lectures.ledger import drawing
+from zoo.lectures.panels import blank, new_figure, plain
 from zoo.lectures.small_tasks import FORGET, WORDS, context_lstm, digits, map_net, on_a_stage
+from zoo.palette import ACCENT, COLOURS, INK, PALE, SECOND
 
-THIRD, FOURTH = "#1e8449", "#7d3c98"
-
-
-def start(title: str, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, list[Axes]]:
-    """A figure with a title, and its axes row by row; random numbers always begin alike."""
-    torch.manual_seed(0)
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(title, fontsize=14)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-
-
-def plain(axes: Axes, x: str, y: str) -> None:
-    """Names of the axes, and no box around them."""
-    axes.set_xlabel(x, fontsize=12)
-    axes.set_ylabel(y, fontsize=12)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def blank(axes: Axes) -> None:
-    """No ticks."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+THIRD = COLOURS[2]
 
 
 @drawing("I03")
 def banded_and_toeplitz() -> Figure:
     """The matrix of sparse connections, and the one of shared weights: a colour is a weight."""
-    figure, panels = start("Sparse connections: a banded matrix. Shared weights: a Toeplitz matrix", 1, 2)
+    figure, panels = new_figure("Sparse connections: a banded matrix. Shared weights: a Toeplitz matrix", 1, 2)
     n, shades = 5, colormaps["rainbow"](torch.linspace(0, 1, 13).numpy(), alpha=0.5)
     for axes, shared in zip(panels, (False, True), strict=True):
         free = 0
@@ -66,7 +45,7 @@ def banded_and_toeplitz() -> Figure:
 @drawing("I10")
 def three_formulas() -> Figure:
     """Outputs along one side of 200 pixels, window 5, against the stride."""
-    figure, (axes,) = start("200 pixels, window 5: slide 10 fits full padding at s = 1, and none at s = 5")
+    figure, (axes,) = new_figure("200 pixels, window 5: slide 10 fits full padding at s = 1, and none at s = 5")
     strides = range(1, 9)
     for name, padding, colour in (("full padding", "full", THIRD), ("no padding", "valid", SECOND)):
         sizes = [zoo.conv_size(200, 5, s, padding).output for s in strides]
@@ -84,7 +63,7 @@ def three_formulas() -> Figure:
 @drawing("I14")
 def pooling_a_row() -> Figure:
     """5, 6, 7, 8 in windows of two, at stride 1 and at stride 2."""
-    figure, panels = start("Max-pooling in one dimension, windows of 2 (our input: the slide's is lost)", 1, 2)
+    figure, panels = new_figure("Max-pooling in one dimension, windows of 2 (our input: the slide's is lost)", 1, 2)
     row = (5, 6, 7, 8)
     for axes, stride in zip(panels, (1, 2), strict=True):
         pooled = F.max_pool1d(torch.tensor([row]).float(), 2, stride=stride)[0].int().tolist()
@@ -108,7 +87,7 @@ def pooling_a_row() -> Figure:
 @drawing("I16")
 def heat_maps() -> Figure:
     """Digits somewhere on a stage, and which places speak for their class."""
-    figure, panels = start("Where does the network look? Class activation maps", 2, 6)
+    figure, panels = new_figure("Where does the network look? Class activation maps", 2, 6)
     (x, y), (x_test, y_test) = digits("train"), digits("test")
     network = map_net(x, y)
     chosen = torch.tensor([int((y_test == digit).nonzero()[3]) for digit in (0, 2, 3, 5, 7, 9)])
@@ -122,7 +101,7 @@ def heat_maps() -> Figure:
         panels[i].imshow(stage[i, 0].numpy(), cmap="gray_r", vmin=0, vmax=1)
         panels[6 + i].imshow(stage[i, 0].numpy(), cmap="gray_r", vmin=0, vmax=1, extent=(0, 1, 0, 1))
         panels[6 + i].imshow(heat[i].numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, alpha=0.6, extent=(0, 1, 0, 1))
-        panels[i].set_title(f"{int(p[i].argmax())} ({float(p[i].max()):.0%})", fontsize=13)
+        panels[i].set_title(f"{int(p[i].argmax())} ({100 * float(p[i].max()):.0f} %)", fontsize=13)
         blank(panels[i])
         blank(panels[6 + i])
     panels[0].set_ylabel("input", fontsize=12)
@@ -133,7 +112,7 @@ def heat_maps() -> Figure:
 @drawing("I17")
 def activations_and_depth() -> Figure:
     """What reaches the first layer through ever more hidden layers, by activation; and the slopes that decide it."""
-    figure, (left, right) = start("Activation functions: their slopes decide what reaches the first layer", 1, 2)
+    figure, (left, right) = new_figure("Activation functions: their slopes decide what reaches the first layer", 1, 2)
     z = torch.linspace(-5, 5, 201)
     x, y = digits("train")
     kinds = (("ReLU", nn.ReLU, ACCENT), ("tanh", nn.Tanh, INK), ("sigmoid", nn.Sigmoid, SECOND),
@@ -157,7 +136,7 @@ def activations_and_depth() -> Figure:
 @drawing("I33")
 def one_by_one() -> Figure:
     """The probability of each wanted output while they are tuned one by one, and with the gradients summed."""
-    figure, panels = start("Read b, a, c; want a, c, h: tuned one by one, or BPTT's sum?", 1, 2, sharey=True)
+    figure, panels = new_figure("Read b, a, c; want a, c, h: tuned one by one, or BPTT's sum?", 1, 2, sharey=True)
     colours = (SECOND, THIRD, ACCENT)
     for axes, (name, plan) in zip(
         panels, (("first y3, then y2, then y1", ([2], [1], [0])), ("gradients added up, one update", ([0, 1, 2],) * 3)),
@@ -188,7 +167,7 @@ def one_by_one() -> Figure:
 @drawing("I36")
 def slope_times_weight() -> Figure:
     """Outputs and gradients of one neuron over 50 steps: it is not the output that explodes a gradient."""
-    figure, (left, right) = start("It is slope times weight that explodes, not the output", 1, 2)
+    figure, (left, right) = new_figure("It is slope times weight that explodes, not the output", 1, 2)
     cases = (("ReLU, w = 1", 1.0, torch.relu, INK), ("ReLU, w = 1.1", 1.1, torch.relu, ACCENT),
              ("5 + z/2, w = 1", 1.0, lambda z: 5 + z / 2, SECOND))  # fmt: skip
     for name, w, g, colour in cases:
@@ -202,8 +181,8 @@ def slope_times_weight() -> Figure:
         right.semilogy(slopes, color=colour, linewidth=2.5)
     left.axhline(1, color=PALE)
     left.set_ylim(0.5, 1000)
-    plain(left, "t", "output h_t: all above 1")
-    plain(right, "t", "gradient dh_t / dh_0")
+    plain(left, "t", "output $h_t$: all above 1")
+    plain(right, "t", r"gradient $\partial h_t / \partial h_0$")
     left.legend(frameon=False, fontsize=12, loc="upper left")
     return figure
 
@@ -211,7 +190,7 @@ def slope_times_weight() -> Figure:
 @drawing("I37")
 def heat_strip() -> Figure:
     """How strongly seven states still depend on the first input: an RNN, and LSTMs by their forget bias."""
-    figure, (axes,) = start("Sensitivity to the first input over 7 steps: the darker, the more is left")
+    figure, (axes,) = new_figure("Sensitivity to the first input over 7 steps: the darker, the more is left")
     rows = {}
     for name, cell, options in (
         ("RNN, sigmoid", "rnn", {}), ("LSTM, forget bias 0", "lstm", {"forget_bias": 0.0}),
@@ -229,14 +208,14 @@ def heat_strip() -> Figure:
     axes.set_xticks(range(7), [f"t = {t}" for t in range(1, 8)], fontsize=12)
     axes.set_yticks(range(len(rows)), list(rows), fontsize=12)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("|dh_t / dx_1| as a share of its value at t = 1", fontsize=12)
+    axes.set_xlabel(r"$|\partial h_t / \partial x_1|$ as a share of its value at t = 1", fontsize=12)
     return figure
 
 
 @drawing("I38")
 def forget_gates() -> Figure:
     """The forget gates and cells of a trained LSTM while it reads: a context is kept until END."""
-    figure, (gates, cells) = start("Keep the context, and forget it at END: an LSTM of 3 cells", 2, 1, sharex=True)
+    figure, (gates, cells) = new_figure("Keep the context, and forget it at END: an LSTM of 3 cells", 2, 1, sharex=True)
     network = context_lstm()
     text = "so India and so and END so and France so END and".split()
     words = torch.tensor([[WORDS.index(word) for word in text]])
@@ -255,5 +234,5 @@ def forget_gates() -> Figure:
     cells.set_title("cell states, and what the network says holds", fontsize=12)
     answers = ["none", "India", "France"]
     labels = [f"{word}\n({answers[context]})" for word, context in zip(text, held, strict=True)]
-    cells.set_xticks(range(len(text)), labels, fontsize=10)
+    cells.set_xticks(range(len(text)), labels, fontsize=9)
     return figure

@@ -20,7 +20,7 @@ from zoo.lectures.small_tasks import (
 @claim("I21", slide=23, topic="applications", says="a CRF extends logistic regression to sequences; do networks?",
        expected={"forward and brute force": 0.0, "logistic regression": Within(0.58, 0.62), "CRF": Within(0.77, 0.83),
                  "RNN": Within(0.79, 0.85)}, tolerance=1e-5, trains=True, verdict="shown",
-       why="Tags that stay, symbols that lie: what a symbol cannot tell, its neighbours can, to a CRF and to an RNN.")
+       why="Tags persist, symbols are noisy: what a symbol cannot tell, its neighbours can, to a CRF and to an RNN.")
 def chain_of_tags() -> Steps:
     crf = LinearChainCRF(symbols=3, tags=3)
     nn.init.normal_(crf.transition)
@@ -106,7 +106,7 @@ def parameters_of_abc() -> Steps:
         yield f"{layer.name}: {layer.count_formula}"
     with_bias = found.parameters + len(lecture.vocabulary)
     total = zoo.inspect(pytorch).parameters
-    yield f"Whx 9 + Whh 9 + bh 3 + Wyh 9 = {found.parameters}; by 3 = {with_bias}; PyTorch has a second bh: {total}"
+    yield f"Whx 9 + Whh 9 + bh 3 + Wyh 9 = {found.parameters}; with output bias {with_bias}; PyTorch, two bh: {total}"
     return {"slide 32": found.parameters, "with output bias": with_bias, "PyTorch": total}
 
 

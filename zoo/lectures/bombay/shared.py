@@ -7,8 +7,9 @@ import zoo
 
 def abc_network(vocabulary: str) -> nn.Module:
     """The net of slides 30 to 32: one-hot letters, 3 hidden neurons, one bias."""
-    return zoo.create("char_rnn", vocabulary=vocabulary, cell="rnn", hidden_size=3, implementation="reference",
-                      variant="lecture")
+    return zoo.create(
+        "char_rnn", vocabulary=vocabulary, cell="rnn", hidden_size=3, implementation="reference", variant="lecture"
+    )
 
 
 def parameters(network: nn.Module) -> int:

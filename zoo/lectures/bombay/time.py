@@ -20,7 +20,7 @@ from zoo.models.recurrent import recurrent_layers
 @claim("I31", slide="33-36", topic="recurrence", says="h1 reads x0 = 0, h2 reads x1; y3 = Wyh g(Whh h2 + Whx x2 + bh)",
        expected={"printed, by x3": 0.0, "printed, by x2": Within(low=0.01), "slide 32, by x3": Within(low=0.01)},
        verdict="contradictory",
-       why="As printed, y3 does not depend on x3, yet slide 36 wants it from x3, x2, x1, and slide 32 has x_t in h_t.",
+       why="As printed, y3 does not depend on x3, yet slide 36 has it from x3, x2, x1, and slide 32 has x_t in h_t.",
        correction="h1 = g(Whh h0 + Whx x1 + bh) and so on: only h0 is zero; y3 = Wyh g(Whh h2 + Whx x3 + bh)")
 def recurrence_as_printed() -> Steps:
     whx, whh, wyh = (torch.randn(3, 3, dtype=torch.float64) for _ in range(3))
@@ -40,7 +40,8 @@ def recurrence_as_printed() -> Steps:
     return {key: found[key] for key in ("printed, by x3", "printed, by x2", "slide 32, by x3")}
 
 
-@claim("I32", slide="34, 35", topic="representation", says="x2 = 'a' wants y2 = 'c', x3 = 'c' wants y3 = 'h'",
+@claim("I32", slide="34, 35", topic="representation",
+       says="x2 = 'a' should give y2 = 'c', x3 = 'c' should give y3 = 'h'",
        expected={"letters that abc lacks": "h", "letters of bach": 4, "target of x3": (0, 0, 0, 1)},
        verdict="contradictory", experiments=("abc_rnn",),
        why="The vocabulary of slide 28 is a, b, c: an 'h' has no code in it. The letters fit 'bach', of length 4 as on "
@@ -56,14 +57,14 @@ def letters_of_bach() -> Steps:
     network = abc_network("".join(sorted(set(text))))
     for t, (now, wanted) in enumerate(zip(text, text[1:], strict=False), 1):
         target = network.embed(network.encode(wanted)[None])[0, 0].int().tolist()
-        yield f"abch: x{t} = {now!r} wants y{t} = {wanted!r} = {target}"
+        yield f"abch: x{t} = {now!r} should give y{t} = {wanted!r} = {target}"
     return {"letters that abc lacks": lacks, "letters of bach": len(network.vocabulary), "target of x3": tuple(target)}
 
 
 @claim("I33", slide=36, topic="backpropagation", says="tune the weights for y3 first, then for y2, then for y1",
        expected={"summed": (12, 12), "one by one": Within(5, 10)}, trains=True, verdict="loose",
        experiments=("abc_rnn",),
-       why="BPTT adds up the gradients of all outputs and makes one update; one by one, the later undo the first.",
+       why="BPTT adds up the gradients of all outputs for one update; tuned one by one, the later undo the first.",
        correction="Add up the gradients of y3, y2 and y1, then update the weights once")
 def tuned_one_by_one() -> Steps:
     right, first = {"one by one": 0, "summed": 0}, torch.initial_seed()
@@ -90,8 +91,8 @@ def tuned_one_by_one() -> Steps:
 @claim("I34", slide=37, topic="representation", says="sequence length 4, batch size 1; one-hot is the best encoding",
        expected={"input": (4, 1, 3), "one-hot and table": 0.0, "products saved": 1_000_000}, verdict="loose",
        experiments=("abc_rnn",),
-       why="A one-hot vector times a matrix is a column of it: the same as looking up a learnt vector, which larger "
-           "vocabularies do.",
+       why="Fit for three letters. A one-hot vector times a matrix picks a column of it, which is the same as looking "
+           "up a learnt vector; with large vocabularies that is what is done.",
        correction="One-hot, or the same by table look-up (an embedding), which costs no products")
 def one_hot_is_a_look_up() -> Steps:
     letters = torch.tensor([0, 1, 0, 2])  # a b a c

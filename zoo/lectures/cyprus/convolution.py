@@ -102,7 +102,7 @@ def pooling() -> Steps:
     return {"maximum": tuple(most.int().tolist()), "mean": tuple(mean.tolist()), "numbers": (before, after)}
 
 
-@claim("U33", slide=22, topic="parameters", says="a 3x3 filter has only 9 parameters, whatever the size of the map",
+@claim("U33", slide=22, topic="parameters", says="a 3x3 filter: only 9 parameters are learnt for its whole map",
        stated={"grey": 9}, expected={"grey": 9, "grey, with bias": 10, "RGB": 27, "RGB, with bias": 28},
        verdict="ok by convention", why="One map in and no bias; a filter has a 3x3 slice for each map before it.")
 def parameters_of_a_filter() -> Steps:
@@ -125,7 +125,7 @@ remark("U34", slide="23, 24", topic="pooling", says="pictures of pooling and of 
        expected={"pixels": Within(0.88, 0.91), "convolution 1": Within(0.89, 0.93), "convolution 2": Within(0.93, 0.96),
                  "hidden 1": Within(0.955, 0.98), "hidden 2": Within(0.97, 0.995)},
        verdict="shown", experiments=("digits_lenet", "mnist_lenet"),
-       why="How well the nearest class mean does on each layer; the figure shows what the maps of digits-lenet see.")
+       why="Measured: how well the nearest class mean does on each layer. Edges and parts are seen in figure U35.")
 def better_representations() -> Steps:
     network, features = zoo.load("digits-lenet"), {}
     (x, y), (test_x, test_y) = runs.digits(28)
@@ -142,7 +142,7 @@ def better_representations() -> Steps:
 
 @claim("U36", slide=26, topic="applications", says="ConvNets for images, and also for language and time series",
        expected={"weights": 25, "error of persistence": Within(0.2, 0.35), "error of the filter": Within(0.12, 0.22)},
-       verdict="shown", why="A list; one of the applications is run: a filter over time foretells the series of U37.")
+       verdict="shown", why="A list; one of the applications is run: a filter over time predicts the series of U37.")
 def filter_over_time() -> Steps:
     series = sum(runs.parts_of_a_series(years=40).values())
     windows, following = series.unfold(0, 24, 1)[:-1], series[24:]  # (N, 24), (N,)
@@ -153,12 +153,12 @@ def filter_over_time() -> Steps:
     with torch.no_grad():
         filter_.weight.copy_(solution[:-1].view(1, 1, 24))
         filter_.bias.copy_(solution[-1:])
-        foretold = filter_(series[None, None, :-1])[0, 0]
+        predicted = filter_(series[None, None, :-1])[0, 0]
     weights = sum(p.numel() for p in filter_.parameters())
     yield f"a 1-D convolution over {len(series)} months, a filter of 24: {weights} parameters, fitted to the first half"
     late, spread = slice(past, None), following[past:].std()
     errors = {name: float((guess[late] - following[late]).square().mean().sqrt() / spread)
-              for name, guess in (("persistence", windows[:, -1]), ("filter", foretold))}
+              for name, guess in (("persistence", windows[:, -1]), ("filter", predicted))}
     yield "error in the second half, as a share of the standard deviation:"
     yield f"  as last month: {errors['persistence']:.3f}   the filter: {errors['filter']:.3f}"
     return {"weights": weights, "error of persistence": errors["persistence"], "error of the filter": errors["filter"]}

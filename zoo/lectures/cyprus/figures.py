@@ -10,25 +10,12 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 import zoo
-from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
 from zoo.lectures.cyprus import runs
 from zoo.lectures.ledger import drawing
+from zoo.lectures.panels import blank, new_figure, plain, titled
+from zoo.palette import ACCENT, COLOURS, INK, PALE, SECOND
 
-THIRD, FOURTH = "#1e8449", "#7d3c98"
-
-
-def new_figure(title: str, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, list[Axes]]:
-    """A figure with a title and its axes, row by row."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(title, fontsize=14)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-
-
-def plain(axes: Axes, x: str = "", y: str = "") -> None:
-    """Names of the axes, and no box around them."""
-    axes.set_xlabel(x, fontsize=12)
-    axes.set_ylabel(y, fontsize=12)
-    axes.spines[["top", "right"]].set_visible(False)
+THIRD, FOURTH = COLOURS[2:4]
 
 
 def regions(axes: Axes, logit: Callable[[Tensor], Tensor], low: tuple[float, float], high: tuple[float, float]) -> None:
@@ -75,12 +62,15 @@ def xor_with_two_lines() -> Figure:
 @drawing("U06")
 def neither_open_nor_convex() -> Figure:
     """Regions of nets with one hidden layer."""
-    figure, panels = new_figure("One hidden layer: regions that are neither open nor convex", 1, 3)
+    figure, panels = new_figure(
+        "One hidden layer: regions (red) that are neither open nor convex\n"
+        "each dotted line is a hidden neuron's", 1, 3,
+    )  # fmt: skip
     first = [[1.0, 0.0]] * 3 + [[0.0, 1.0]] * 3
     corner = runs.step_network((first, [0, -1, -2, 0, -1, -2]), ([[2, -1, -1, 2, -1, -1]], [-2.5]))
     shown = (
         ("2 neurons: two half-planes\n(XNOR)", runs.xnor_network(), (-0.7, -0.7), (1.7, 1.7)),
-        ("6 neurons: two separate\nsquares", runs.two_squares(), (-0.5, -1.25), (3.5, 2.25)),
+        ("6 neurons: two separate\nsquares", runs.two_squares(), (-0.5, -1.5), (3.5, 2.5)),
         ("6 neurons: one piece,\nwith a dent", corner, (-0.5, -0.5), (2.5, 2.5)),
     )
     for axes, (title, network, low, high) in zip(panels, shown, strict=True):
@@ -89,9 +79,7 @@ def neither_open_nor_convex() -> Figure:
             axes.axline((-bias * a / (a * a + b * b), -bias * b / (a * a + b * b)), slope=-a / b if b else float("inf"),
                         color=INK, linestyle=":", linewidth=1)  # fmt: skip
         axes.set_title(title, fontsize=12)
-        axes.set_xticks([])
-        axes.set_yticks([])
-    figure.supxlabel("dotted: the lines of the hidden neurons; red: class 1", fontsize=12)
+        blank(axes)
     return figure
 
 
@@ -114,8 +102,7 @@ def any_region() -> Figure:
         right = float(((learnt(x)[:, 0] > 0) == (y == 1)).float().mean())
     spirals.set_title(f"2-40-40-1 on two spirals: {100 * right:.0f} % right", fontsize=12)
     for axes in (letter, spirals):
-        axes.set_xticks([])
-        axes.set_yticks([])
+        blank(axes)
     return figure
 
 
@@ -182,7 +169,7 @@ def ladder() -> Figure:
         mean = torch.tensor(losses).mean(0)
         axes.plot(mean, color=colour, linewidth=2.5, label=name)
     axes.axhline(2.3026, color=INK, linewidth=1, linestyle=":")
-    axes.text(60, 2.33, "guessing", fontsize=11, ha="right", va="bottom")
+    axes.text(60, 2.4, "guessing", fontsize=11, ha="right", va="bottom")
     axes.set_ylim(0, 3)
     axes.legend(frameon=False, fontsize=12, loc="center left", bbox_to_anchor=(1, 0.5))
     plain(axes, "batches of 64", "training loss, mean of 3 starts")
@@ -210,8 +197,7 @@ def gradient_on_its_way_back() -> Figure:
 @drawing("U25")
 def a_digit_moves_aside() -> Figure:
     """Accuracy of three networks over the shift, and what a shifted digit looks like."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle("Trained in the middle, tested aside", fontsize=14)
+    figure = titled("Trained in the middle, tested aside")
     shifts = (0, 1, 2, 3, 4)
     grid = figure.add_gridspec(2, len(shifts), height_ratios=(1, 3.2))
     (_, _), (test_x, _) = runs.digits()
@@ -219,8 +205,7 @@ def a_digit_moves_aside() -> Figure:
     for i, shift in enumerate(shifts):
         axes = figure.add_subplot(grid[0, i])
         axes.imshow(picture.roll(shift, 1).numpy(), cmap="Greys")
-        axes.set_xticks([])
-        axes.set_yticks([])
+        blank(axes)
     axes = figure.add_subplot(grid[1, :])
     torch.manual_seed(0)
     colours = (SECOND, FOURTH, ACCENT)
@@ -239,8 +224,7 @@ def a_digit_moves_aside() -> Figure:
 @drawing("U35")
 def what_layers_see() -> Figure:
     """The patches that excite maps of LeNet most, and how well each layer tells the digits apart."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle("digits-lenet: from edges to arrangements of edges, and better with each layer", fontsize=14)
+    figure = titled("digits-lenet: from edges to arrangements of edges, and better with each layer")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1.35, 1.3))
     network, (_, (x, y)) = zoo.load("digits-lenet"), runs.digits(28)
     with torch.no_grad():
@@ -259,7 +243,8 @@ def what_layers_see() -> Figure:
                 padded = F.pad(x[item, 0], (2, 2, 2, 2), value=float(x.min()))
                 patch = padded[stride * r : stride * r + side, stride * c : stride * c + side]
                 axes.imshow(patch.numpy(), cmap="Greys")
-                axes.axis("off")
+                blank(axes)
+                axes.spines[:].set_color(PALE)
     (train_x, train_y), _ = runs.digits(28)
     shares = {}
     for (name, a), (_, b) in zip(runs.layers_of_lenet(network, train_x), runs.layers_of_lenet(network, x), strict=True):
@@ -288,6 +273,7 @@ def four_parts_and_their_sum() -> Figure:
         axes.set_ylabel(name.replace(" ", "\n"), fontsize=11, rotation=0, ha="right", va="center")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xticks(range(0, 13, 2))
+        axes.locator_params(axis="y", nbins=2)
         axes.margins(x=0.01)
     panels[-1].set_xlabel("years", fontsize=12)
     return figure

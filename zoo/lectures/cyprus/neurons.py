@@ -122,12 +122,13 @@ def multilayer_perceptron() -> Steps:
 
 
 @claim("U06", slide=4, topic="neuron", says="1 hidden layer forms open or convex decision regions",
-       stated={"pieces of the region": 1},
+       stated="open or convex",
        expected={"pieces of the region": 2, "bounded": True, "XNOR": "11110001111"}, verdict="wrong",
-       why="Lippmann's figure of 1987; refuted by Makhoul et al., IJCNN 1989, and doi 10.1109/5.58343; see also C13.",
-       correction="one hidden layer comes as close as one likes to any region; an AND of its neurons is convex")
+       why="So it stood in Lippmann's survey of 1987; but one hidden layer can form separate regions: Makhoul et al., "
+           "IJCNN 1989; Gibson & Cowan, Proc. IEEE 1990, doi 10.1109/5.58343. See also C13.",
+       correction="One hidden layer can approximate any region; it is convex where the output neuron is an AND")
 def two_separate_squares() -> Steps:
-    yield "the net of U03 with its output turned round says 1 where x1 + x2 < 0.5 and where x1 + x2 > 1.5"
+    yield "the net of U03 with its output negated says 1 where x1 + x2 < 0.5 and where x1 + x2 > 1.5"
     xnor = runs.xnor_network()
     way = torch.linspace(-0.5, 1.5, 11)
     classes = "".join(str(int(z > 0)) for z in xnor(torch.stack([way, way], 1))[:, 0])
@@ -148,7 +149,7 @@ def two_separate_squares() -> Steps:
 
 @claim("U07", slide=4, topic="neuron", says="2 hidden layers create arbitrary decision regions",
        expected={"hidden neurons": (14, 18), "points right": 1.0}, verdict="ok",
-       why="Of regions made of cells; that one layer cannot is another matter: U06.")
+       why="Shown for regions made of cells. It does not follow that a single hidden layer could not: U06.")
 def a_letter_of_cells() -> Steps:
     network, cells = runs.letter_network()
     lines, rectangles = (layer.out_features for layer in network.layers[:2])

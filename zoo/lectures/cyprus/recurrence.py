@@ -20,7 +20,7 @@ def four_components() -> Steps:
     first = "  ".join(f"{name} {float(values[0]):+.3f}" for name, values in parts.items())
     yield f"480 months; the first: {first}  sum {float(series[0]):+.3f}"
     over_a_year = float(parts["seasonality"].unfold(0, 12, 1).mean(1).abs().max())
-    yield f"a mean over 12 months leaves of the seasonality {over_a_year:.0e}: it repeats each year"
+    yield f"a mean over 12 months leaves {over_a_year:.0e} of the seasonality: it repeats each year"
     smooth = series.unfold(0, 12, 1).mean(1)  # trend, cycle, and what is left of the noise
     months = torch.arange(len(smooth), dtype=torch.float64)
     line = torch.stack([months, torch.ones_like(months)], 1)
@@ -33,17 +33,20 @@ def four_components() -> Steps:
 
 
 @claim("U38", slide=30, topic="representation", says="quiz: sequential data and time series are the same thing? false",
-       expected={"order matters": True, "order is time": False}, verdict="ok")
+       expected={"orders of the letters": 180, "the same from both ends": 24, "GAATTC is one": True}, verdict="ok")
 def sequences_without_a_clock() -> Steps:
-    matters = sorted("dog") == sorted("god") and "dog" != "god"
-    yield "dog and god have the same letters and are different words: what counts is the order"
-    partner = str.maketrans("ACGT", "TGCA")
-    strand = "GATTACA"
-    other = strand.translate(partner)[::-1]  # the strand beside it, which is read the other way
-    same = other.translate(partner)[::-1] == strand
-    yield f"the DNA {strand}, read from its other end: {other}; and that from its other end: {strand}"
-    yield "two readings of one molecule: it has an order, but neither end is earlier"
-    return {"order matters": matters, "order is time": not same}
+    from itertools import permutations
+
+    site, partner = "GAATTC", str.maketrans("ACGT", "TGCA")
+    yield f"{site}, where the enzyme EcoRI cuts DNA: six letters in an order, and no clock"
+    orders = {"".join(order) for order in permutations(site)}
+    yield f"the same six letters have 6! / (2! 2!) = {len(orders)} orders; it cuts at this one alone: order matters"
+    palindromes = {order for order in orders if order.translate(partner)[::-1] == order}
+    other = site.translate(partner)[::-1]  # the strand beside it, which is read from the other end
+    yield f"A pairs with T, C with G: the strand beside it, read from the other end, is {other}"
+    yield f"{len(palindromes)} of the {len(orders)} read the same from both ends: neither end is the earlier one"
+    return {"orders of the letters": len(orders), "the same from both ends": len(palindromes),
+            "GAATTC is one": site in palindromes}
 
 
 @claim("U39", slide=32, topic="representation", says="order to space: shifted inputs, moving averages, windows",
@@ -58,7 +61,7 @@ def windows_of_a_series() -> Steps:
     yield f"moving average 1/T sum_i x_(t-i): {runs.bits(means)}; it is a convolution with 1/3 1/3 1/3"
     pairs = list(zip(windows[:-1], series[3:], strict=True))
     window, value = pairs[0]
-    yield f"a window and the value after it, to foretell: N - T = {len(pairs)}, {runs.bits(window)} -> {value:g}, ..."
+    yield f"a window and the value after it, to predict: N - T = {len(pairs)}, {runs.bits(window)} -> {value:g}, ..."
     return {"windows": len(windows), "with the next value": len(pairs), "means": tuple(means.tolist())}
 
 
@@ -233,10 +236,11 @@ def recall_over_a_short_gap() -> Steps:
        expected={"RNN, gap 1": Within(0.85, 1.0), "RNN, gap 40": Within(0.08, 0.45), "LSTM, gap 40": Within(0.95, 1.0)},
        verdict="shown", trains=True,
        experiments=("recall_rnn", "recall_irnn", "recall_gru", "recall_lstm", "recall_transformer"),
-       why="The first symbol is asked for after a gap of others; both saw the same sequences equally often.")
+       why="The first symbol is asked for after a gap of others. Both saw as many sequences, each at a rate of its "
+           "own; trained on short gaps alone the RNN holds them (U47).")
 def recall_over_a_gap() -> Steps:
     gaps = [1, 2, 5, 10, 20, 40]
-    yield "recall one of 8 symbols after a gap of others, as France after a long text; 500 batches of 64"
+    yield "recall one of 8 symbols after a gap of others, all gaps trained together; 500 batches of 64"
     yield f"gap            {' '.join(f'{gap:5}' for gap in gaps)}    (guessing: 0.125)"
     curves = {"RNN": runs.recall_curve("rnn", gaps, lr=3e-3), "LSTM": runs.recall_curve("lstm", gaps, lr=1e-2)}
     for name, curve in curves.items():
@@ -248,7 +252,8 @@ def recall_over_a_gap() -> Steps:
        expected={"weights, trained and fixed": (202, 40_400), "error": Within(0.0, 0.001),
                  "persistence": Within(0.14, 0.15)},
        verdict="shown", experiments=("mackey_glass_esn",),
-       why="The slides end at 50, before these outcomes; the echo state network, which no other lecture has, is run.")
+       why="The text ends at slide 50, before these outcomes; run is the one that no other lecture has, the echo state "
+           "network.")
 def echo_state_network() -> Steps:
     from zoo.registry import build
 

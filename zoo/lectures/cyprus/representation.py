@@ -13,7 +13,7 @@ from zoo.lectures.ledger import Steps, Within, claim
 
 @claim("U16", slide=8, topic="representation", says="red pixels: simpler in RGB; less saturated: simpler in HSV",
        expected={"picked": 344, "picked differently": 0, "desaturated differently": Within(high=1e-12)},
-       verdict="shown", why="Counted for one rule each; a rule for one hue alone would be the shorter one in HSV.")
+       verdict="shown", why="For one rule each; a rule that asks for the hue alone would be shorter in HSV.")
 def red_and_pale() -> Steps:
     from colorsys import hsv_to_rgb, rgb_to_hsv
 

@@ -74,7 +74,7 @@ def early_stopping() -> Steps:
 @claim("U14", slide=6, topic="regularisation", says="regularisation, tuning and ensembles improve performance",
        expected={"single": Within(0.62, 0.8), "ensemble": Within(0.72, 0.9), "L2, tuned": Within(0.83, 0.95)},
        verdict="shown", trains=True,
-       why="200 digits, a fifth of them with a random label; with clean labels all three gain a percent at most.")
+       why="200 digits, a fifth of them with a random label; with clean labels there is hardly anything to gain.")
 def regularised_and_together() -> Steps:
     (x, y), (test_x, test_y) = runs.digits()
     few, val = torch.randperm(len(x))[:500].split([200, 300])
@@ -95,7 +95,7 @@ def regularised_and_together() -> Steps:
     with torch.no_grad():
         vote = sum(network(test_x).softmax(1) for network in bagged).argmax(1)
     ensemble = float((vote == test_y).float().mean())
-    yield f"one network 64-30-10 on 200 digits, 40 of them mislabelled: test accuracy {single:.3f}"
+    yield f"one network 64-30-10 on 200 digits, 40 of them labelled at random: test accuracy {single:.3f}"
     yield f"ten, each on a sample of its own (bagging): {alone:.3f} each, {ensemble:.3f} together"
     networks = {decay: trained(torch.arange(200), decay) for decay in (0.001, 0.01, 0.03, 0.1)}
     tuned = {decay: runs.accuracy(network, x[val], y[val]) for decay, network in networks.items()}
@@ -119,6 +119,6 @@ def evolved_xor() -> Steps:
     better = [i for i in range(1, len(run.wrong)) if run.wrong[i] < min(run.wrong[:i])]
     for i in (0, *better[-2:], len(run.wrong) - 1):
         yield f"generation {i:3}: {run.wrong[i]} of 4 answers wrong, {run.hidden_neurons[i]} hidden neurons"
-    yield "when all are right, the smaller net wins: what is left is that of U03"
+    yield "when all are right, the smaller net wins: what is left is as small as that of U03"
     return {"wrong answers": run.wrong[-1], "hidden neurons": run.hidden_neurons[-1],
             "generations": -1 if run.solved_in is None else run.solved_in}

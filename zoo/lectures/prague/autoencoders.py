@@ -51,8 +51,9 @@ def linear_autoencoder_is_pca() -> Steps:
        expected={"trained": (2_144, 560, 152), "frozen stay": True, "error after 1": Within(0.6, 0.95),
                  "after 2": Within(0.3, 0.8)},
        verdict="loose", trains=True, experiments=("digits_sda", "mnist_deep_autoencoder"),
-       why="As drawn, an inner layer's error comes back through the frozen outer decoders, and shrinks a little.",
-       correction="hardly an issue; none if each layer reconstructs the code that it is given (Bengio et al. 2006)")
+       why="Right in the main; but as drawn, an inner layer's error comes back through the frozen outer decoders, and "
+           "shrinks a little.",
+       correction="Hardly an issue; none if each layer reconstructs the code that it is given (Bengio et al. 2006)")
 def one_layer_at_a_time() -> Steps:
     x, y = digits("train")
     network = zoo.create("autoencoder", in_features=64, hidden_sizes=[32, 16, 8], target="input")
@@ -85,7 +86,8 @@ def one_layer_at_a_time() -> Steps:
 @claim("C23", slide=33, topic="autoencoders", says="attach a classifier to the encoder, train it and fine-tune",
        expected={"pre-trained": Within(0.83, 0.93), "usual start": Within(0.05, 0.2), "good start": Within(0.83, 0.93)},
        verdict="shown", trains=True, experiments=("mnist_sda", "mnist_sda_control", "digits_sda", "mnist_few_labels"),
-       why="Three sigmoid layers, 100 labels: it trains what PyTorch's start cannot; so does Glorot's start.")
+       why="Three sigmoid layers, 100 labels: pre-trained they learn, from PyTorch's start they do not; from Glorot's, "
+           "which came later, they do too.")
 def classifier_on_an_encoder() -> Steps:
     (x, y), test = digits("train"), digits("test")
     options = {"in_features": 64, "num_classes": 10, "hidden_sizes": [64, 64, 64]}
@@ -112,7 +114,7 @@ def classifier_on_an_encoder() -> Steps:
        expected={"re-used": Within(0.79, 0.91), "random": Within(0.68, 0.84), "from scratch": Within(0.66, 0.81),
                  "gain": Within(0.04, 0.2)},
        verdict="shown", trains=True, experiments=("mnist_transfer", "digits_transfer"),
-       why="Convolutions learnt on MNIST read digits of other hands and a coarser scanner, from three of each.")
+       why="Convolutions learnt on MNIST serve for digits of other writers on a coarser grid, three examples of each.")
 def transfer_from_mnist() -> Steps:
     (x, y), (test_x, test_y) = digits("train"), digits("test")
     x, test_x = ((F.pad(F.interpolate(part, 20, mode="bilinear"), [4] * 4) - 0.1307) / 0.3081 for part in (x, test_x))

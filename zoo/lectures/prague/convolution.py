@@ -16,10 +16,11 @@ from zoo.lectures.prague.runs import (
 from zoo.lectures.small_tasks import digits, fit
 
 
-@claim("C25", slide=36, topic="parameters", says="28x28 pixels, fully connected to as many neurons: how many weights?",
+@claim("C25", slide=36, topic="parameters", experiments=("mnist_mlp",),
+       says="quiz: connections (weights to train) from 28x28 pixels to as many hidden neurons",
        expected={"B": 614_656, "C": 615_440}, verdict="ambiguous",
-       why="The question asks for connections and calls them weights to be trained; the biases are trained too.",
-       correction="B, 614,656 connections; C, 615,440 parameters with the biases", experiments=("mnist_mlp",))
+       why="Connections are B. But the biases are trained too, and slides 40 and 42 count them as weights: C.",
+       correction="Ask for connections (B, 614,656) or for parameters with the biases (C, 615,440)")
 def fully_connected_weights() -> Steps:
     layer = nn.Linear(28 * 28, 28 * 28)
     connections, trained = layer.weight.numel(), sum(p.numel() for p in layer.parameters())
@@ -92,8 +93,8 @@ def locally_connected_weights() -> Steps:
 
 @claim("C30", slide=42, topic="parameters", says="three colour channels: 24^2 (3 * 5^2 + 1), about 45 thousand",
        stated=45_000, expected=43_776, rounding=0.03, verdict="loose",
-       why="The formula gives 43,776; 45 thousand are three times the rounded 15 thousand, biases included.",
-       correction="about 44 thousand")
+       why="The formula gives 43,776; 45 thousand is three times the rounded 15 thousand, biases included.",
+       correction="About 44 thousand")
 def locally_connected_colours() -> Steps:
     layer = zoo.create("locally_connected", num_classes=10, in_channels=3, image_size=28, kernel_size=5).local
     total = layer.weight.numel() + layer.bias.numel()
@@ -151,7 +152,7 @@ def shared_weights() -> Steps:
     yield f"3 * 5^2 + 1 = {layer.weight.numel()} + {layer.bias.numel()} = {total}, for a picture of whatever size"
     local = zoo.create("locally_connected", num_classes=10, in_channels=3).local
     apart = local.weight.numel() + local.bias.numel()
-    yield f"with weights of their own, 24 * 24 neurons had {apart:,} = {apart // total} * {total}"
+    yield f"with weights of their own, 24 * 24 neurons would have {apart:,} = {apart // total} * {total}"
     return total
 
 
@@ -186,7 +187,7 @@ def volume_into_volume() -> Steps:
        expected={"filters": 20, "size": (5, 5), "neighbours alike": 0.44, "at the start": Within(-0.2, 0.2)},
        tolerance=0.01,
        verdict="shown", experiments=("mnist_nielsen",),
-       why="Counted in the zoo's trained network; that neighbouring weights agree is what training has put into noise.")
+       why="Counted in the zoo's trained network: neighbouring weights agree only after training.")
 def learned_filters() -> Steps:
     learnt = zoo.load("mnist-nielsen").convs[0].weight.detach()[:, 0]  # (20, 5, 5)
     start = zoo.create("nielsen_convnet", num_classes=10).convs[0].weight.detach()[:, 0]

@@ -81,7 +81,7 @@ def parity_from_xor() -> Steps:
     return used, right, len(bits)
 
 
-@claim("C16", slide="24, 25", topic="training", says="what is hard: activation, start, momentum, architecture",
+@claim("C16", slide="24, 25", topic="training", says="what is hard: activation, initialisation, momentum, architecture",
        expected={"as it should be": Within(0.88, 0.96), "sigmoid": Within(0.05, 0.15),
                  "small start": Within(0.05, 0.15), "large start": Within(0.05, 0.15), "no momentum": Within(0.4, 0.85),
                  "40 layers": Within(0.1, 0.5)},
@@ -118,7 +118,7 @@ def slope_of_the_sigmoid() -> Steps:
     return {"largest": steepest, "3 layers": powers[3], "10 layers": powers[10]}
 
 
-@claim("C18", slide=26, topic="depth", says="errors diminish towards the input; first layers learn nothing",
+@claim("C18", slide=26, topic="depth", says="errors diminish towards the input; first layers learn virtually nothing",
        expected={"2 layers": Within(0.15, 0.4), "3 layers": Within(0.02, 0.08), "5 layers": Within(0.0008, 0.006),
                  "first layer moved": Within(high=0.01), "last layer moved": Within(0.1, 0.5)},
        verdict="shown", trains=True, experiments=("break_sigmoid_depth", "mnist_sda_control"),

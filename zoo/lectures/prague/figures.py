@@ -1,7 +1,6 @@
 """Figures of Prague for a slide: drawn anew from what the rows compute."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,31 +9,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import zoo
-from zoo.curves import SIZE
-from zoo.figures import ACCENT, INK, PALE, SECOND, conv_filters
+from zoo.figures import conv_filters
 from zoo.lectures.ledger import drawing
+from zoo.lectures.panels import blank, new_figure, plain, titled
 from zoo.lectures.prague.architectures import GoogLeNet, counted, resnet, vgg, zfnet
 from zoo.lectures.prague.recurrence import sentence_of
 from zoo.lectures.prague.runs import captioned, learning_speeds, polyline, sawtooth, trained_captioner
 from zoo.lectures.small_tasks import digits
+from zoo.palette import ACCENT, COLOURS, INK, PALE, SECOND
 from zoo.word_figures import capitals
-
-FONT = 13  # large enough to be read in the last row
-
-
-def new_figure(title: str, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, Sequence[Axes]]:
-    """A figure for a slide, and its panels line by line."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(title, fontsize=FONT + 1)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-
-
-def plain(axes: Axes, x: str = "", y: str = "") -> None:
-    """Two axes with their names, and no frame."""
-    axes.set_xlabel(x, fontsize=FONT)
-    axes.set_ylabel(y, fontsize=FONT)
-    axes.tick_params(labelsize=FONT - 2)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def picture(axes: Axes, image: Tensor, title: str = "", signed: bool = False) -> None:
@@ -42,8 +25,8 @@ def picture(axes: Axes, image: Tensor, title: str = "", signed: bool = False) ->
     bound = float(image.abs().max())
     low, colours = (-bound, "RdBu_r") if signed else (0, "Greys")
     axes.imshow(image.numpy(), cmap=colours, vmin=low, vmax=bound)
-    axes.set_title(title, fontsize=FONT - 1)
-    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=12)
+    blank(axes)
     axes.spines[:].set_color(PALE)
 
 
@@ -65,7 +48,7 @@ def three_nets() -> Figure:
         axes.set(xlim=(len(hidden) / 2 - 1.3, len(hidden) / 2 + 2.3), ylim=(-2.6, 2.6))
         axes.axis("off")
         names = ["no hidden layer", "one hidden layer", "two hidden layers"]
-        axes.set_title(f"{names[len(hidden)]}\n{count} parameters", fontsize=FONT)
+        axes.set_title(f"{names[len(hidden)]}\n{count} parameters", fontsize=13)
     return figure
 
 
@@ -81,18 +64,18 @@ def sine_by_a_polyline() -> Figure:
     figure, panels = new_figure("One hidden layer: the error falls with the square of its width", 1, 2)
     x = torch.linspace(0, 1, 4097, dtype=torch.float64)[:, None]
     target = torch.sin(2 * math.pi * x)
-    panels[0].plot(x, target, color=PALE, linewidth=7, label="sin 2 pi x")
+    panels[0].plot(x, target, color=PALE, linewidth=7, label=r"$\sin 2 \pi x$")
     for n, colour in ((4, SECOND), (16, ACCENT)):
         panels[0].plot(x, polyline(n)(x), color=colour, linewidth=2, label=f"{n} neurons")
-    panels[0].legend(frameon=False, fontsize=FONT - 2)
+    panels[0].legend(frameon=False, fontsize=11)
     plain(panels[0], "x")
     widths = [2**k for k in range(1, 9)]
     errors = [float((polyline(n)(x) - target).abs().max()) for n in widths]
     panels[1].loglog(
-        widths, [math.pi**2 / 2 / n**2 for n in widths], color=PALE, linewidth=7, label="bound, pi^2 / 2 n^2"
+        widths, [math.pi**2 / 2 / n**2 for n in widths], color=PALE, linewidth=7, label=r"bound, $\pi^2 / 2 n^2$"
     )
     panels[1].loglog(widths, errors, "o-", color=ACCENT, linewidth=2, label="largest error")
-    panels[1].legend(frameon=False, fontsize=FONT - 2)
+    panels[1].legend(frameon=False, fontsize=11)
     plain(panels[1], "ReLU neurons n")
     return figure
 
@@ -107,7 +90,7 @@ def folds_of_a_sawtooth() -> Figure:
     for axes, layers in zip(panels, (1, 2, 3, 6), strict=True):
         axes.plot(x, sawtooth(layers)(x), color=ACCENT, linewidth=2)
         deep = f"{layers} layer{'s' * (layers > 1)}, {2 * layers} neurons: {2**layers} pieces"
-        axes.set_title(f"{deep}\n(in one layer at least {2**layers - 1})", fontsize=FONT - 1)
+        axes.set_title(f"{deep}\n(in one layer at least {2**layers - 1} neuron{'s' * (layers > 1)})", fontsize=12)
         plain(axes)
     return figure
 
@@ -121,14 +104,14 @@ def sigmoid_and_its_slope() -> Figure:
     panels[0].plot(z, s, color=SECOND, linewidth=2.5, label="s(z)")
     panels[0].plot(z, s * (1 - s), color=ACCENT, linewidth=2.5, label="s'(z) = s (1 - s)")
     panels[0].axhline(0.25, color=INK, linewidth=1, linestyle=":")
-    panels[0].text(-8, 0.27, "0.25", fontsize=FONT - 1)
-    panels[0].legend(frameon=False, fontsize=FONT - 1, loc="upper left")
+    panels[0].text(-8, 0.27, "0.25", fontsize=12)
+    panels[0].legend(frameon=False, fontsize=12, loc="upper left")
     plain(panels[0], "z")
     layers = range(11)
-    for slope, colour, label in ((1.0, SECOND, "ReLU, active: 1"), (0.25, ACCENT, "sigmoid, at best: 0.25^n")):
+    for slope, colour, label in ((1.0, SECOND, "ReLU, active: 1"), (0.25, ACCENT, "sigmoid, at best: $0.25^n$")):
         panels[1].semilogy(layers, [slope**n for n in layers], "o-", color=colour, linewidth=2, label=label)
     panels[1].set_ylim(1e-7, 1e1)
-    panels[1].legend(frameon=False, fontsize=FONT - 1, loc="lower left")
+    panels[1].legend(frameon=False, fontsize=12, loc="lower left")
     plain(panels[1], "layers n on the way back", "product of the slopes")
     return figure
 
@@ -137,7 +120,7 @@ def sigmoid_and_its_slope() -> Figure:
 def speeds_of_learning() -> Figure:
     """|dL/db| of each hidden layer while nets of 1, 2, 3 and 5 sigmoid layers learn digits."""
     figure, panels = new_figure("How fast each sigmoid layer learns: the first ones hardly at all", 1, 4, sharey=True)
-    colours = (ACCENT, "#b9770e", "#1e8449", "#7d3c98", SECOND)
+    colours = (ACCENT, *COLOURS[4:1:-1], SECOND)
     for axes, hidden in zip(panels, (1, 2, 3, 5), strict=True):
         torch.manual_seed(0)
         norms, _, share = learning_speeds(hidden)
@@ -145,10 +128,10 @@ def speeds_of_learning() -> Figure:
             smooth = norms[:, layer].unfold(0, 25, 5).mean(1)
             steps = 12 + 5 * torch.arange(len(smooth))
             axes.semilogy(steps, smooth, color=colours[layer], linewidth=2, label=f"layer {layer + 1}")
-        axes.set_title(f"{hidden} hidden layer{'s' * (hidden > 1)}\n{100 * share:.0f} % right", fontsize=FONT - 1)
+        axes.set_title(f"{hidden} hidden layer{'s' * (hidden > 1)}\n{100 * share:.0f} % right", fontsize=12)
         plain(axes, "steps")
-    panels[0].set_ylabel("|dL/db|", fontsize=FONT)
-    panels[0].legend(*panels[-1].get_legend_handles_labels(), frameon=False, fontsize=FONT - 1, loc="lower left")
+    panels[0].set_ylabel(r"$|\partial L / \partial b|$", fontsize=12)
+    panels[0].legend(*panels[-1].get_legend_handles_labels(), frameon=False, fontsize=12, loc="lower left")
     return figure
 
 
@@ -167,7 +150,7 @@ def through_fewer_numbers() -> Figure:
             picture(axes, back[row].view(8, 8).clamp(0, 1))
         name = "the digits" if size == 64 else f"{size} numbers\nerror {error:.2f}"
         first = panels[10 * line]
-        first.text(-0.25, 0.5, name, transform=first.transAxes, fontsize=FONT - 2, ha="right", va="center")
+        first.text(-0.25, 0.5, name, transform=first.transAxes, fontsize=11, ha="right", va="center")
     return figure
 
 
@@ -184,7 +167,7 @@ def three_ways_to_connect() -> Figure:
     counts = [sum(p.numel() for p in layer.parameters()) for layer in layers.values()]
     figure, (axes,) = new_figure("28x28 pixels to a hidden layer: what has to be learnt")
     bars = axes.barh(range(4), counts, color=(INK, SECOND, ACCENT, ACCENT))
-    axes.bar_label(bars, [f" {count:,}" for count in counts], fontsize=FONT + 1)
+    axes.bar_label(bars, [f" {count:,}" for count in counts], fontsize=14)
     axes.set_yticks(range(4), list(layers))
     axes.invert_yaxis()
     axes.set(xscale="log", xlim=(1, 2e7))
@@ -229,15 +212,14 @@ def a_digit_through_the_net() -> Figure:
         maps = network.convs[0]((image - 0.1307) / 0.3081)  # (1, 20, 24, 24)
         pooled = F.max_pool2d(maps, 2).relu()
         p = network((image - 0.1307) / 0.3081)[0].softmax(0)
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle("28x28 -> 20x24x24 -> 20x12x12 -> 100 -> 10", fontsize=FONT + 1)
+    figure = titled("28x28 -> 20x24x24 -> 20x12x12 -> 100 -> 10")
     parts = figure.subfigures(1, 4, width_ratios=(1.1, 1.6, 1.6, 1))
     picture(parts[0].subplots(), image[0, 0], "28x28")
     for part, stack, name in (
         (parts[1], maps[0].relu(), "20 maps of 24x24"),
         (parts[2], pooled[0], "20 of 12x12, pooled"),
     ):
-        part.suptitle(name, fontsize=FONT - 1)
+        part.suptitle(name, fontsize=12)
         for axes, one in zip(part.subplots(5, 4).flat, stack, strict=True):
             picture(axes, one)
     axes = parts[3].subplots()
@@ -245,27 +227,27 @@ def a_digit_through_the_net() -> Figure:
     axes.set_yticks(range(10))
     axes.set_xticks([0, 1])
     axes.invert_yaxis()
-    axes.set_title("10 outputs", fontsize=FONT - 1)
+    axes.set_title("10 outputs", fontsize=12)
     plain(axes, "probability")
     return figure
 
 
 @drawing("C47")
 def depth_and_parameters() -> Figure:
-    """ImageNet's winners: layers with weights, and parameters."""
+    """Networks of the ImageNet contests: layers with weights, and parameters."""
     networks = {
         "AlexNet": lambda: zoo.create("alexnet", num_classes=1000, variant="paper"), "ZFNet": zfnet,
         "VGG-16": lambda: vgg(16), "VGG-19": lambda: vgg(19), "GoogLeNet": GoogLeNet, "ResNet-152": resnet,
     }  # fmt: skip
     found = {name: counted(build) for name, build in networks.items()}
-    figure, panels = new_figure("ImageNet's winners, built and counted", 1, 2)
+    figure, panels = new_figure("Networks of the ImageNet contests, built and counted", 1, 2)
     depths, sizes = [layers for _, layers, _ in found.values()], [count / 1e6 for count, _, _ in found.values()]
     for axes, values, form, colour, label in (
         (panels[0], depths, "{:.0f}", SECOND, "layers with weights, one after the other"),
         (panels[1], sizes, "{:.1f}", ACCENT, "million parameters"),
     ):
         bars = axes.barh(range(len(values)), values, color=colour)
-        axes.bar_label(bars, [f" {form.format(value)}" for value in values], fontsize=FONT - 1)
+        axes.bar_label(bars, [f" {form.format(value)}" for value in values], fontsize=12)
         axes.set_yticks(range(len(values)), list(found))
         axes.set_xlim(0, 1.2 * max(values))
         axes.invert_yaxis()

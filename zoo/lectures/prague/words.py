@@ -52,11 +52,12 @@ def levels_of_abstraction() -> Steps:
     return shares
 
 
-@claim("C03", slide=7, topic="history", says="1986 back-propagation; 1990s convolutional and recurrent networks",
+@claim("C03", slide=7, topic="history", says="1990s: convolutional networks (LeCun), recurrent networks (Schmidhuber)",
        expected={"neurons": 1_256, "connections": 64_660, "parameters": 9_760},
        verdict="loose",
-       why="LeCun's ConvNet of 1989 (Neural Computation 1:4) is counted here; recurrent nets are older than 1990 too.",
-       correction="ConvNets 1989 (LeCun), recurrent nets 1986 (Jordan) and 1990 (Elman), LSTM 1997")
+       why="Both are a little older: LeCun's ConvNet, counted here, is of 1989 (Neural Computation 1:4), and recurrent "
+           "networks were trained by back-propagation from 1986 on.",
+       correction="Convolutional networks 1989 (LeCun); recurrent ones 1986 (Jordan), 1990 (Elman); LSTM 1997")
 def convnet_of_1989() -> Steps:
     network = ConvNet1989()
     found = zoo.inspect(network, (1, 16, 16))
@@ -212,7 +213,7 @@ def longitude_in_word_vectors() -> Steps:
     longitude = torch.tensor(known.longitudes)
     shuffled = [abs(spearmanr(component, longitude[torch.randperm(len(order))]).statistic) for _ in range(300)]
     chance = sum(value >= correlation for value in shuffled) / 300
-    yield f"rank correlation with the longitude {correlation:.2f}; as much has {100 * chance:.0f} % of shufflings"
+    yield f"rank correlation with the longitude {correlation:.2f}; {100 * chance:.0f} % of shufflings reach as much"
     return {"rank correlation": correlation, "better by chance": chance}
 
 

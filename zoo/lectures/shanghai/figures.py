@@ -4,37 +4,21 @@ import math
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import zoo
-from zoo.figures import ACCENT, INK, PALE, SECOND, SIZE
 from zoo.lectures.ledger import drawing
+from zoo.lectures.panels import new_figure, plain, titled
 from zoo.lectures.shanghai import runs
+from zoo.palette import ACCENT, COLOURS, INK, PALE, SECOND
 
-COLOURS = (SECOND, ACCENT, "#1e8449", "#7d3c98", "#b9770e")
-
-
-def new_figure(
-    title: str, columns: int = 1, size: tuple[float, float] = SIZE, sharey: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """A figure with a title and its axes, from left to right."""
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(title, fontsize=14)
-    return figure, list(figure.subplots(1, columns, squeeze=False, sharey=sharey)[0])
-
-
-def plain(axes: Axes, x: str, y: str) -> None:
-    """Names of the axes, and no box around them."""
-    axes.set_xlabel(x, fontsize=12)
-    axes.set_ylabel(y, fontsize=12)
-    axes.spines[["top", "right"]].set_visible(False)
+GREEN = COLOURS[2]
 
 
 @drawing("S03")
 def activation_functions() -> Figure:
     """Sigmoid, tanh and ReLU, and their derivatives."""
-    figure, panels = new_figure("Three activation functions and their derivatives", 3)
+    figure, panels = new_figure("Three activation functions and their derivatives", 1, 3)
     z = torch.linspace(-5, 5, 201, requires_grad=True)
     functions = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
     for axes, (name, g) in zip(panels, functions.items(), strict=True):
@@ -54,7 +38,7 @@ def activation_functions() -> Figure:
 def will_i_pass() -> Figure:
     """The probability of passing over lectures and hours, before and after training."""
     data = runs.zoo_data("pass_class")
-    figure, panels = new_figure("Will I pass this class? 4 lectures, 5 hours", 2, sharey=True)
+    figure, panels = new_figure("Will I pass this class? 4 lectures, 5 hours", 1, 2, sharey=True)
     torch.manual_seed(0)
     networks = {
         "before training": zoo.create("mlp", in_features=2, num_classes=2, hidden_sizes=[8], activation="tanh"),
@@ -83,7 +67,7 @@ def will_i_pass() -> Figure:
 @drawing("S14")
 def gradient_descent() -> Figure:
     """The way down J(w0, w1) of a line through four points, and the line at each stage."""
-    figure, (left, right) = new_figure("Gradient descent: a line through four points", 2)
+    figure, (left, right) = new_figure("Gradient descent: a line through four points", 1, 2)
     path = runs.descend(runs.line_error, torch.tensor([-2.0, 0.0], dtype=torch.float64), lr=0.1, steps=400)
     w0, w1 = torch.meshgrid(torch.linspace(-3, 3, 121), torch.linspace(-1, 4, 121), indexing="xy")
     j = runs.line_error(torch.stack([w0, w1], 2).double())
@@ -114,8 +98,7 @@ def loss_landscape() -> Figure:
     torch.manual_seed(0)
     reach, points = 1.5, 19
     plane = runs.loss_plane(network, (x[:100], y[:100]), reach, points)
-    figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle("Around the trained weights of a LeNet: loss along two random directions", fontsize=14)
+    figure = titled("Around the trained weights of a LeNet: loss along two random directions")
     a, b = np.meshgrid(np.linspace(-reach, reach, points), np.linspace(-reach, reach, points))
     height = plane.clamp(max=12).numpy()
     solid = figure.add_subplot(1, 2, 1, projection="3d")
@@ -134,10 +117,10 @@ def loss_landscape() -> Figure:
 @drawing("S18")
 def three_learning_rates() -> Figure:
     """Too small a rate is caught by the false minimum, too large a one runs away."""
-    figure, panels = new_figure("The learning rate: stuck, right, running away", 3, sharey=True)
+    figure, panels = new_figure("The learning rate: stuck, right, running away", 1, 3, sharey=True)
     w = torch.linspace(-7.5, 7.5, 601, dtype=torch.float64)
     start = torch.tensor(4.0, dtype=torch.float64)
-    for axes, (name, rate), colour in zip(panels, runs.RATES.items(), (SECOND, "#1e8449", ACCENT), strict=True):
+    for axes, (name, rate), colour in zip(panels, runs.RATES.items(), (SECOND, GREEN, ACCENT), strict=True):
         axes.plot(w, runs.valley_with_a_dip(w), color=INK, linewidth=1.5, zorder=1)
         path = runs.descend(runs.valley_with_a_dip, start, rate, steps=200 if name != "large" else 2)
         axes.plot(path, runs.valley_with_a_dip(path), "o-", color=colour, markersize=6, linewidth=1.2, alpha=0.75)
@@ -152,10 +135,10 @@ def three_learning_rates() -> Figure:
 @drawing("S20")
 def optimizers_in_a_ravine() -> Figure:
     """Five ways down the same surface."""
-    figure, (left, right) = new_figure("Five optimizers on one surface, 60 steps each", 2)
+    figure, (left, right) = new_figure("Five optimizers on one surface, 60 steps each", 1, 2)
     w1, w2 = torch.meshgrid(torch.linspace(-4.6, 1.6, 121), torch.linspace(-1.9, 1.9, 121), indexing="xy")
     left.contour(w1, w2, runs.ravine(torch.stack([w1, w2], 2)).sqrt(), levels=14, colors=PALE, zorder=0)
-    for name, colour in zip(runs.OPTIMIZERS, COLOURS, strict=True):
+    for name, colour in zip(runs.OPTIMIZERS, COLOURS, strict=False):
         path = runs.optimizer_path(name)
         left.plot(*path.T, ".-", color=colour, linewidth=1.8, markersize=5, label=name)
         right.plot(runs.ravine(path), color=colour, linewidth=2.2, label=name)
@@ -173,13 +156,13 @@ def optimizers_in_a_ravine() -> Figure:
 @drawing("S23")
 def overfitting() -> Figure:
     """Error against the degree of a polynomial, and three of the fits."""
-    figure, (left, right) = new_figure("Over-fitting: polynomials through 12 noisy points", 2)
+    figure, (left, right) = new_figure("Over-fitting: polynomials through 12 noisy points", 1, 2)
     torch.manual_seed(3)
     x, noise = torch.linspace(-1, 1, 12, dtype=torch.float64), 0.3
     y = torch.sin(math.pi * x) + noise * torch.randn(12, dtype=torch.float64)
     fine = torch.linspace(-1, 1, 201, dtype=torch.float64)
     left.plot(fine, torch.sin(math.pi * fine), color=PALE, linewidth=6, label="truth")
-    for degree, colour in zip((1, 3, 11), (SECOND, "#1e8449", ACCENT), strict=True):
+    for degree, colour in zip((1, 3, 11), (SECOND, GREEN, ACCENT), strict=True):
         powers = torch.arange(degree + 1)
         fit = torch.linalg.lstsq(x[:, None] ** powers, y[:, None]).solution
         left.plot(fine, (fine[:, None] ** powers @ fit)[:, 0], color=colour, linewidth=2, label=f"degree {degree}")
@@ -192,7 +175,7 @@ def overfitting() -> Figure:
     decayed = runs.polynomial_errors(degrees, decay=0.1)[1]
     right.plot(degrees, train, "o-", color=SECOND, linewidth=2, label="on the 12 points")
     right.plot(degrees, test, "o-", color=ACCENT, linewidth=2, label="on unseen points")
-    right.plot(degrees, decayed, "--", color="#1e8449", linewidth=2, label="unseen, weight decay 0.1")
+    right.plot(degrees, decayed, "--", color=GREEN, linewidth=2, label="unseen, weight decay 0.1")
     right.axhline(noise**2, color=INK, linewidth=1, linestyle=":")
     right.text(11, noise**2, "noise", ha="right", va="bottom", fontsize=10)
     right.set_yscale("log")
@@ -217,7 +200,7 @@ def gradients_through_time() -> Figure:
     axes.set_yscale("log")
     axes.set_xlim(0, 78)
     axes.set_xticks([1, 10, 20, 30, 40, 50])
-    plain(axes, "steps t", "|dh_t / dh_0|")
+    plain(axes, "steps t", r"$|\partial h_t / \partial h_0|$")
     return figure
 
 
@@ -230,12 +213,12 @@ def heads_of_a_transformer() -> Figure:
     places = torch.arange(len(text))
     back = (maps * (places[:, None] - places)).sum(2)[:, 10:].mean(1)
     title = "Four heads of one layer, each looks elsewhere (row: who asks)"
-    figure, panels = new_figure(title, len(maps), size=(11.0, 3.6), sharey=True)
+    figure, panels = new_figure(title, 1, len(maps), size=(11.0, 3.6), sharey=True)
     for i, (axes, weights) in enumerate(zip(panels, maps, strict=True)):
         axes.imshow(weights.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
         axes.set_title(f"head {i + 1}: {back[i]:.1f} back", fontsize=12)
-        axes.set_xticks(range(len(text)), list(text), fontsize=8, family="monospace")
-        axes.set_yticks(range(len(text)), list(text), fontsize=8, family="monospace")
+        axes.set_xticks(range(len(text)), list(text), fontsize=9, family="monospace")
+        axes.set_yticks(range(len(text)), list(text), fontsize=9, family="monospace")
     return figure
 
 
@@ -245,9 +228,7 @@ def three_filters() -> Figure:
     from sklearn.datasets import load_sample_image  # photographs that come with scikit-learn
 
     picture = torch.tensor(load_sample_image("china.jpg"), dtype=torch.float32).mean(2)[60:360, 130:530]  # grey (h, w)
-    figure = Figure(figsize=(8.0, 6.2), layout="constrained")
-    figure.suptitle("One picture, three filters of 3x3", fontsize=14)
-    panels = figure.subplots(2, 2).flat
+    figure, panels = new_figure("One picture, three filters of 3x3", 2, 2, size=(8.0, 6.2))
     shown = {"original": picture} | {name: runs.filtered(picture, kernel) for name, kernel in runs.KERNELS.items()}
     for axes, (name, image) in zip(panels, shown.items(), strict=True):
         if name not in ("original", "sharpen"):

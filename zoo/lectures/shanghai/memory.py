@@ -148,7 +148,7 @@ def two_tweets() -> Steps:
     x = torch.stack([vectors[network.number(word)] for word in praise + blame])  # (40, D)
     y = torch.cat([torch.ones(20), -torch.ones(20)])
     right = sum((ridge(x[rest], y[rest]) @ x[i] * y[i]).item() > 0 for i, rest in all_but_one(40))
-    yield f"w = (X'X + I)^-1 X'y, X: vectors of 40 words of praise (+1) and blame (-1); left out: {right} of 40 right"
+    yield f"w = (X'X + I)^-1 X'y, X: vectors of 40 words, praise +1, blame -1; leave-one-out: {right} of 40 right"
     w, scores = ridge(x, y), {}
     tweets = {"course": "introduction definitely one best courses kind available online",
               "snow": "not mind bit snow right now had any winter"}

@@ -128,8 +128,8 @@ def dense_layer() -> Steps:
 @claim("S08", slide="Deep Neural Network", topic="depth", says="code of a deep net: Dense(n1), Dense(n2), Dense(2)",
        expected={"as printed": Within(high=1e-3), "with ReLU": Within(low=0.1)}, verdict="contradictory",
        experiments=("break_no_activation",),
-       why="Keras' Dense has no activation unless told so: the printed net is linear, which Importance of Activation "
-           "Functions warns of; the formula above it has g.",
+       why="Keras' Dense has no activation unless told so: the printed net is linear. The formula above it has a g, "
+           "and the slide 'Importance of Activation Functions' says why it is needed.",
        correction='Dense(n1, activation="relu"), Dense(n2, activation="relu"), Dense(2)')
 def printed_network_is_linear() -> Steps:
     printed = nn.Sequential(nn.Linear(2, 16), nn.Linear(16, 16), nn.Linear(16, 2))

@@ -169,8 +169,9 @@ def overfitting() -> Steps:
 @claim("S24", slide="Regularization 1: Dropout", topic="regularisation",
        says="drop typically 50 %: tf.keras.layers.Dropout(p=0.5)",
        expected={"dropped": Within(0.485, 0.515), "kept ones": 2.0, "mean": Within(0.97, 1.03), "eval": True},
-       verdict="wrong", why="The idea holds. By its documented API, Keras' Dropout(rate, ...) has no argument p: a "
-                            "TypeError (judged from the documentation); nn.Dropout of PyTorch takes p.",
+       verdict="wrong",
+       why="The idea holds. But p was the name in Keras 1; by its documented API tf.keras' Dropout(rate, ...) takes no "
+           "p (TensorFlow is not run here). PyTorch's nn.Dropout does.",
        correction="tf.keras.layers.Dropout(rate=0.5); in PyTorch nn.Dropout(p=0.5)")
 def dropout() -> Steps:
     drop, x = nn.Dropout(p=0.5), torch.ones(10_000)

@@ -49,9 +49,9 @@ def neuron_with_recurrence() -> Steps:
        expected={"RNN": "yes no yes yes", "LSTM": "yes yes yes yes", "dense": "no yes yes no",
                  "attention": "yes yes yes yes"},
        verdict="loose",
-       why="A plain RNN meets three: over 50 steps its gradient is gone, as the lecture says itself under Limitations "
-           "of RNNs. An LSTM whose forget gates start open meets all four.",
-       correction="A plain RNN meets three of the four criteria; long-term dependencies want gates, or attention")
+       why="At its usual start a plain RNN meets three: over 50 steps its gradient is gone, and the lecture itself "
+           "says 'not long memory' later. An LSTM whose forget gates start open meets all four.",
+       correction="Plain RNNs meet three of the four criteria; long-term dependencies need gates or attention")
 def four_criteria() -> Steps:
     makers = {
         "RNN": lambda steps: zoo.create("sequence_rnn", **NUMBERS, cell="rnn", hidden_size=32),
@@ -142,7 +142,7 @@ def padded_sentences() -> Steps:
         together = network(padded, lengths)[:, 0]
         alone = torch.stack([network(row[None])[0, 0] for row in rows])
         careless = network(padded)[:, 0]
-    yield f"filled up to a batch of {tuple(padded.shape)}, lengths given, through an LSTM that reads from both ends:"
+    yield f"padded to a batch of {tuple(padded.shape)}, lengths given, through an LSTM that reads from both ends:"
     for name, values in (("together", together), ("one by one", alone), ("without lengths", careless)):
         yield f"  {name + ':':17} {'  '.join(f'{value:+.6f}' for value in values.tolist())}"
     return {"words": tuple(lengths.tolist()), "difference": (together - alone).abs().max().item()}

@@ -15,17 +15,23 @@ from zoo.lectures.shanghai.runs import ridge
 
 @claim("S48", slide="Images are Numbers", topic="representation",
        says="an image is a matrix of numbers 0 to 255, such as 1080x1080x3",
-       expected={"numbers": 3_499_200, "least": 0, "most": 255, "digit": (8, 8)}, verdict="ok",
-       why="The example on the slide is a grey picture of 16 rows and 12 columns; ours is a digit of 8x8.")
+       expected={"numbers": 3_499_200, "photograph": (427, 640, 3), "least": 0, "most": 255, "digit": (8, 8)},
+       verdict="ok",
+       why="The example on the slide is a grey picture of 16 rows and 12 columns; ours are a photograph and a digit.")
 def images_are_numbers() -> Steps:
-    image = torch.randint(0, 256, (1080, 1080, 3), dtype=torch.uint8)  # (h, w, C), a byte each
-    size = image.numel() * image.element_size() / 1e6
-    yield f"1080 * 1080 * 3 = {image.numel():,} numbers from {image.min()} to {image.max()}, a byte each: {size:.1f} MB"
+    from sklearn.datasets import load_sample_image
+
+    image = torch.empty(1080, 1080, 3, dtype=torch.uint8, device="meta")  # (h, w, C), a byte each
+    megabytes = image.numel() * image.element_size() / 1e6
+    yield f"1080 * 1080 * 3 = {image.numel():,} numbers, a byte each: {megabytes:.1f} MB"
+    photograph = load_sample_image("china.jpg")  # (h, w, C), of scikit-learn
+    least, most, size = int(photograph.min()), int(photograph.max()), "x".join(map(str, photograph.shape))
+    yield f"a photograph of {size}: whole numbers from {least} to {most}; its first pixel {photograph[0, 0].tolist()}"
     digit = (runs.zoo_data("digits", image_size=8, standardise=False).test[0][1, 0] * 255).round().int()
     yield "a handwritten digit of 8x8 pixels, its upper half:"
     for row in digit[:4].tolist():
         yield "  " + " ".join(f"{value:3}" for value in row)
-    return {"numbers": image.numel(), "least": image.min().item(), "most": image.max().item(),
+    return {"numbers": image.numel(), "photograph": photograph.shape, "least": least, "most": most,
             "digit": tuple(digit.shape)}
 
 
@@ -237,7 +243,7 @@ def softmax() -> Steps:
        expected={"squared error": Within(-3.0, 3.0), "left": Within(-32.0, -28.0), "right": Within(28.0, 32.0),
                  "loss, one": Within(4.7, 5.0), "loss, two": Within(3.3, 3.7)},
        verdict="shown", trains=True,
-       why="Computed: why the steering angle wants a likelihood. The results in medicine rest on published studies.")
+       why="Computed: why the steering angle needs a likelihood. The results in medicine rest on published studies.")
 def steering_at_a_fork() -> Steps:
     angles = torch.cat([torch.randn(500) * 4 - 30, torch.randn(500) * 4 + 30])
     mean = angles.mean().item()  # argmin of the squared error

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.data.dataset import DataSet
 
 
-class Images(DataSet):
+class GreyPictures(DataSet):
     """Items: (1, image_size, image_size) float32; labels (N,) int64 of 10 classes.
 
     mean, std: of the training pictures' ink, which lies in [0, 1].
