@@ -80,7 +80,8 @@ def test_a_model_is_added_with_two_files(installed: Path, tmp_path: Path) -> Non
     try:
         for name, text in files.items():
             (installed / name).write_text(text)
-        assert "xor_neuron           A single neuron gets" in call(installed, tmp_path, "--help").stdout
+        helped = call(installed, tmp_path, "--help").stdout
+        assert re.search(r"^  xor_neuron +A single neuron gets", helped, re.MULTILINE)
         done = call(installed, tmp_path, "experiment=xor_neuron", "run_dir=run")
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)

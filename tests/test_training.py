@@ -1,6 +1,7 @@
 """Whole runs: every experiment takes real steps, every option does what it says, the results are written."""
 
 import csv
+import gc
 import json
 import math
 import subprocess
@@ -136,6 +137,14 @@ def test_max_steps_in_the_first_epoch_ends_well(train: Train) -> None:
     for select in ("last", "best"):
         train(*FAST, "trainer.max_steps=3", f"trainer.select={select}", f"run_dir={select}")
         assert read_checkpoint(f"{select}/checkpoints/best.ckpt")["global_step"] == 3
+
+
+def test_what_a_run_leaves_behind_can_be_collected_after_it(train: Train) -> None:
+    """Of several in a process, as in a sweep, only the first puts what there is beyond the collector's reach."""
+    train(*FAST, "trainer.max_steps=1")
+    frozen = gc.get_freeze_count()
+    train(*FAST, "trainer.max_steps=1")
+    assert 0 < gc.get_freeze_count() <= frozen
 
 
 def test_many_networks_on_the_lectures_question(train: Train) -> None:

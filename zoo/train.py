@@ -87,7 +87,8 @@ def run(settings: "Settings", run_folder: tuple[Path, str | None] | None = None)
     declare_missing_operators()
     from zoo.fit import fit, test  # imports Lightning
 
-    gc.freeze()  # what the imports made stays; from here on the collector looks at new objects only
+    if not gc.get_freeze_count():  # of a sweep the first run only: what that leaves behind shall not stay
+        gc.freeze()  # what the imports made stays; from here on the collector looks at new objects only
     gc.enable()
     imported = time.perf_counter()
     metrics = fit(settings, network, data, recipe, folder, about, resume_from)
