@@ -146,7 +146,7 @@ def a_nan(dice: random.Random, folder: Path, where: str) -> Counts:
     """Exit code 5, no checkpoint holds it, and the same command goes on from what was saved before."""
     name = dice.choice([name for name in sorted(TRAININGS) if name not in ALL_AT_ONCE])
     expected = whole(name, folder)
-    step = dice.randrange(expected.steps)
+    step = dice.randrange(expected.steps // 3 if where == "in validation" else expected.steps)  # one is still to come
     value = dice.choice((math.nan, math.inf, -math.inf))
     number = dice.randrange(1000)
 
@@ -186,7 +186,7 @@ def spoil_validation(step: int, value: float, number: int, where: str) -> None:
     """A metric of the first validation after that step is no number."""
 
     def spoilt(module: ZooModule, *arguments: Any) -> None:
-        if module.global_step > step or module.global_step == module.plan.total_steps:
+        if module.global_step > step:
             key = sorted(key for key in module.sums if key.startswith("val/"))[0]
             module.sums[key] = module.sums[key] + value
 
