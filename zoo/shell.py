@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         options = parser().parse_args(arguments)
         options.command(options)
-        sys.stdout.flush()
+        print(end="", flush=True)  # also where stdout is closed and there is none
         sys.exit(0)
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
+        print("stopped by SIGINT", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
