@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from soak import frame, runs
 from soak.children import Child, Overdue, until
 from soak.frame import FAULTS, attempt, fault, find_faults, main, must
+from soak.page import FIGURES, page
 from soak.runs import TRAININGS
 from test_processes import assert_gone
 
@@ -178,3 +180,8 @@ def test_a_trial_that_raises_or_dies_is_wrong(tmp_path: Path) -> None:
          (lambda dice, folder: os._exit(3), "the trial ended by itself, with exit code 3: "))
     ):  # fmt: skip
         assert attempt(frame.Fault("T6", "raises", how), 0, number, tmp_path).wrong == words
+
+
+def test_the_page_says_what_the_soak_has_found() -> None:
+    """`python -m tests.soak.page > docs/reliability.md` writes it anew."""
+    assert (ROOT / "docs" / "reliability.md").read_text() == page(json.loads(FIGURES.read_text()))

@@ -25,6 +25,14 @@ The first puts in all faults in turn, and prints for each how many trials went r
 that did not; the second repeats a trial. The default tests hold a few trials of each.
 """
 
+LIMITS = """\
+Not covered, or not as good as it should be: power cuts, network file systems, GPUs and machines other than this kind
+were not tried. A server that sends its headers byte by byte is waited for as long as it goes on. A process killed while
+it decodes pictures or numbers words leaves a temporary folder in the cache, which is never used and never removed. A
+checkpoint forged deep inside may fail with a traceback after its first step. A loss that is no number does not say in
+which layer it began. The cost of guards, hashes and counters: [benchmarks](../tests/benchmarks/README.md).
+"""
+
 
 def page(found: dict[str, Any]) -> str:
     """The page, of the JSON of a soak."""
@@ -39,7 +47,7 @@ def page(found: dict[str, Any]) -> str:
                 lines.append(f"| {id} | {what} | {fault['right']} of {fault['trials']} | {others} |")
         lines.append("")
     total = [sum(fault[name] for fault in found["faults"].values()) for name in ("right", "trials")]
-    return "\n".join([*lines, f"Together: {total[0]:,} of {total[1]:,} trials.\n"])
+    return "\n".join([*lines, f"Together: {total[0]:,} of {total[1]:,} trials.\n", LIMITS])
 
 
 def elsewhere(row: dict[str, Any]) -> str:
