@@ -1,5 +1,6 @@
 """The soak (tests/soak/): a few trials of each fault of part A, and the frame that repeats them."""
 
+import importlib
 import json
 import os
 import signal
@@ -185,3 +186,8 @@ def test_a_trial_that_raises_or_dies_is_wrong(tmp_path: Path) -> None:
 def test_the_page_says_what_the_soak_has_found() -> None:
     """`python -m tests.soak.page > docs/reliability.md` writes it anew."""
     assert (ROOT / "docs" / "reliability.md").read_text() == page(json.loads(FIGURES.read_text()))
+
+
+@pytest.mark.parametrize("part", frame.PARTS)
+def test_each_part_measures_others_too(part: str) -> None:
+    assert callable(importlib.import_module(f"soak.{part}_elsewhere").others)

@@ -21,7 +21,7 @@ import torch
 import torchvision
 
 from soak.data import BAD, MEMBERS, SPOILT, Server, Site, slipping, small_mnist, spoilt
-from soak.files import apart
+from soak.files_elsewhere import apart
 from soak.row import Row
 
 

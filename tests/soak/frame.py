@@ -252,9 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(faults, outcomes, options.seed))
     if options.json:
         found = report(faults, outcomes, options.seed, time.monotonic() - started)
-        if options.others and not interrupted:
-            found["others"] = elsewhere()
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+        if options.others and not interrupted:
+            options.json.write_text(json.dumps(found | {"others": elsewhere()}, indent=1) + "\n")
     wrong = any(outcome.wrong for outcome in outcomes)
     if wrong or replay:
         print(f"what was left there: {scratch}", file=sys.stderr)
