@@ -122,6 +122,23 @@ def server(tmp_path: Path) -> Iterator[str]:
         httpd.shutdown()
 
 
+@pytest.fixture(scope="module")
+def put_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], None]:
+    """`put_in("A4", "SIGINT")`: that trial of a fault of the soak goes as it must."""
+    from soak.frame import attempt, find_faults
+    from soak.runs import warm_up
+
+    scratch = tmp_path_factory.mktemp("soak")  # where trials lie, and beside them the whole runs to compare with
+    warm_up(scratch)
+    faults = find_faults()
+
+    def call(id: str, case: str) -> None:
+        outcome = attempt(faults[id], 0, list(faults[id].cases).index(case) if case else 0, scratch)
+        assert not outcome.wrong, (scratch / f"{id}_{outcome.trial}" / "trial.err").read_text()
+
+    return call
+
+
 def seconds_alone(command: list[str], folder: Path, code: int = 0) -> float:
     """How long a command takes, less the time that it waited for a core which others had; it ends with that code.
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from soak import frame, runs
 from soak.children import Child, Overdue, until
-from soak.frame import FAULTS, attempt, fault, find_faults, main, must
+from soak.frame import FAULTS, attempt, fault, main, must
 from soak.page import FIGURES, page
 from soak.runs import TRAININGS
 from test_processes import assert_gone
@@ -37,20 +37,9 @@ TRIALS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where trials lie, and beside them the whole runs that they are compared with."""
-    folder = tmp_path_factory.mktemp("soak")
-    runs.warm_up(folder)
-    find_faults()
-    return folder
-
-
 @pytest.mark.parametrize(("id", "case"), TRIALS)
-def test_a_fault_is_taken_as_it_must_be(id: str, case: str, scratch: Path) -> None:
-    chosen = FAULTS[id]
-    outcome = attempt(chosen, 0, chosen.cases.index(case) if case else 0, scratch)
-    assert not outcome.wrong, (scratch / f"{id}_{outcome.trial}" / "trial.err").read_text()
+def test_a_fault_is_taken_as_it_must_be(id: str, case: str, put_in: Callable[[str, str], None]) -> None:
+    put_in(id, case)
 
 
 def test_every_network_is_trained_by_one_of_the_trainings() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import FETCHED
 from soak import data, files
-from soak.frame import FAULTS, Wrong, attempt
-from soak.runs import TRAININGS, warm_up
+from soak.frame import FAULTS, Wrong
+from soak.runs import TRAININGS
 from test_resume import QUIET, RUNS
 
 import zoo
@@ -49,19 +49,9 @@ TRIALS = [  # the first of each by its case
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where trials lie, and beside them the whole runs whose checkpoints they take."""
-    folder = tmp_path_factory.mktemp("soak")
-    warm_up(folder)
-    return folder
-
-
 @pytest.mark.parametrize(("id", "case"), TRIALS)
-def test_a_fault_is_taken_as_it_must_be(id: str, case: str, scratch: Path) -> None:
-    chosen = FAULTS[id]
-    outcome = attempt(chosen, 0, chosen.cases.index(case), scratch)
-    assert not outcome.wrong, (scratch / f"{id}_{outcome.trial}" / "trial.err").read_text()
+def test_a_fault_is_taken_as_it_must_be(id: str, case: str, put_in: Callable[[str, str], None]) -> None:
+    put_in(id, case)
 
 
 def test_each_fault_has_a_trial_here() -> None:

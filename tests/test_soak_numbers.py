@@ -3,12 +3,11 @@
 import json
 import random
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from evidence.golden import FILE
-from soak import configuration, frame, runs
-from soak.frame import FAULTS, attempt, find_faults
+from soak import configuration, frame
 from soak.numbers import near
 
 from zoo.registry import load_all
@@ -31,20 +30,9 @@ TRIALS = [  # by case, where there are several
 ]
 
 
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where trials lie, and beside them the whole runs that they are compared with."""
-    folder = tmp_path_factory.mktemp("soak")
-    runs.warm_up(folder)
-    find_faults()
-    return folder
-
-
 @pytest.mark.parametrize(("id", "case"), TRIALS)
-def test_a_fault_is_taken_as_it_must_be(id: str, case: str, scratch: Path) -> None:
-    chosen = FAULTS[id]
-    outcome = attempt(chosen, 0, list(chosen.cases).index(case) if case else 0, scratch)
-    assert not outcome.wrong, (scratch / f"{id}_{outcome.trial}" / "trial.err").read_text()
+def test_a_fault_is_taken_as_it_must_be(id: str, case: str, put_in: Callable[[str, str], None]) -> None:
+    put_in(id, case)
 
 
 def test_edits_are_one_letter_away() -> None:

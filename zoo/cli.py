@@ -4,15 +4,12 @@ import dataclasses
 import gc
 import json
 import os
-import re
 import signal
 import sys
 from typing import Any
 
-from zoo.errors import ConfigError, OutputError, ZooError
+from zoo.errors import NO_MEMORY, ConfigError, OutputError, ZooError
 from zoo.experiments import config_names, experiment_title
-
-NO_MEMORY = re.compile("allocate memory|(out of|not enough) memory|could not create a (primitive|memory)")
 
 HELP = """\
 usage: python train.py [experiment=NAME] [key=value ...]   train, test, draw, and say whether the promise was kept

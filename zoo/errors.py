@@ -4,7 +4,11 @@
 143 SIGTERM.
 """
 
+import re
 from typing import Any
+
+# A RuntimeError of torch, or of oneDNN in it, over memory: there is no kind of error for that on the CPU.
+NO_MEMORY = re.compile("allocate memory|(out of|not enough) memory|could not create a (primitive|memory)")
 
 
 class ZooError(Exception):

@@ -21,7 +21,7 @@ from zoo.callbacks import Checkpoints, Guard, Phases, Progress, Reports, SafeChe
 from zoo.checkpoint import load_weights, read_checkpoint
 from zoo.checks import uncompiled
 from zoo.data.dataset import DataSet
-from zoo.errors import CheckpointError, ConfigError, DataError
+from zoo.errors import NO_MEMORY, CheckpointError, ConfigError, DataError
 from zoo.loggers import MetricsCSV, extra_logger
 from zoo.module import ZooData, ZooModule
 from zoo.optimizers import Recipe
@@ -102,7 +102,7 @@ def fit(
             with readers():
                 trainer.fit(module, datamodule=ZooData(data, settings.seed, plan), ckpt_path=resume_from)
         except RESTORING as error:
-            if resume is None or trainer.global_step > resume["global_step"] or "allocat" in str(error):
+            if resume is None or trainer.global_step > resume["global_step"] or NO_MEMORY.search(str(error)):
                 raise  # not before the first step of a continued run, and so not the checkpoint's fault
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CheckpointError(f"{resume_from} cannot be continued by this version: {why}") from error

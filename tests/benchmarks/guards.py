@@ -54,7 +54,10 @@ class NoHash:
 def without_any() -> Iterator[None]:
     """Neither guard nor counters, neither hashes nor checks."""
     guard = zoo.callbacks.Guard
-    nothing = lambda *arguments: None  # noqa: E731
+
+    def nothing(*arguments: object) -> None:
+        pass
+
     with contextlib.ExitStack() as stack:
         for name in ("on_train_batch_end", "on_validation_end", "on_train_epoch_end", "on_train_end"):
             stack.enter_context(mock.patch.object(guard, name, nothing))

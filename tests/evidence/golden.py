@@ -59,11 +59,11 @@ def losses(model: str, run_dir: str) -> list[float]:
         found.append(float(outputs["loss"]))
         watched(self, trainer, module, outputs, batch, batch_idx)
 
-    Guard.on_train_batch_end = watch  # type: ignore[method-assign]
+    Guard.on_train_batch_end = watch
     try:
         run(compose_settings([*training(model), *QUIET, f"run_dir={run_dir}"]))
     finally:
-        Guard.on_train_batch_end = watched  # type: ignore[method-assign]
+        Guard.on_train_batch_end = watched
     return found
 
 

@@ -462,7 +462,7 @@ def eight_at_once(dice: random.Random, folder: Path, count: int = 8) -> Counts:
 
     def train(number: int) -> Callable[[], None]:
         def work() -> None:
-            time.strftime = lambda form, *when: "2026-01-01_00-00-00"  # type: ignore[assignment]
+            time.strftime = lambda form, *when: "2026-01-01_00-00-00"
             put(zoo.train, "new_folder", before=lambda *arguments: wait_at_the_start(number))
             main(["experiment=xor_mlp", "trainer.max_steps=1", *QUIET, f"seed={number}"])
 
@@ -479,7 +479,7 @@ def eight_at_once(dice: random.Random, folder: Path, count: int = 8) -> Counts:
         for child in children:
             must(child.wait(LIMIT) == 0, f"exit code {child.code}: {child.errors}")
     configs = list(folder.glob("runs/xor_mlp/*/config.yaml"))
-    seeds = {re.search(r"^seed: (\d+)$", path.read_text(), re.MULTILINE)[1] for path in configs}  # type: ignore[index]
+    seeds = {re.search(r"^seed: (\d+)$", path.read_text(), re.MULTILINE)[1] for path in configs}
     must(len(configs) == len(seeds) == count, f"{len(configs)} folders with {len(seeds)} configurations")
     results = list(folder.glob("runs/xor_mlp/*/result.json"))
     must(len(results) == count, f"{len(results)} results")

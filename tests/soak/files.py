@@ -230,7 +230,7 @@ def damaged(dice: random.Random, folder: Path, name: str) -> Counts:
         paths = [folder / "net.safetensors", folder / "net.ckpt", folder / f"{name}.safetensors"]
         files = dict.fromkeys(paths, good)
         pretrained.index()  # as it is there
-        pretrained.files = lambda package: folder  # type: ignore[attr-defined]
+        pretrained.files = lambda package: folder
     else:
         run = run_of(name, folder)
         files = {folder / each: (run / "checkpoints" / each).read_bytes() for each in ("last.ckpt", "best.ckpt")}

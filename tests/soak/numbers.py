@@ -179,7 +179,7 @@ def spoil_a_loss(step: int, value: float, number: int, where: str) -> None:
         loss = original(module, batch, batch_idx)
         return loss * value if module.global_step == step else loss
 
-    ZooModule.training_step = spoilt  # type: ignore[method-assign]
+    ZooModule.training_step = spoilt
 
 
 def spoil_validation(step: int, value: float, number: int, where: str) -> None:

@@ -9,9 +9,9 @@ from torch import nn
 
 import zoo
 from zoo.lectures.bombay.shared import abc_network, parameters, row
+from zoo.lectures.chain_crf import LinearChainCRF
 from zoo.lectures.ledger import Steps, Within, claim
 from zoo.lectures.small_tasks import (
-    LinearChainCRF,
     sticky_tags,
     taggers,
 )
